@@ -1,0 +1,41 @@
+# The two commands are `make demo` and `make test`; both set up everything in .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-clean test lint types soak bench lock
+
+help:
+	@echo "make demo [ONCE=1]  backup, verification and restore test on embedded servers, with the Prefect UI"
+	@echo "make demo-clean     remove the demo's data folder"
+	@echo "make test           unit tests and tests on real servers"
+	@echo "make lint types     ruff, mypy"
+
+.venv/installed: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+setup: .venv/installed
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+demo: setup
+	$(BIN)/python -m deployments.demo $(if $(ONCE),--once)
+
+demo-clean: setup
+	$(BIN)/python -m deployments.demo --clean
+
+lock:
+	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 --extra embedded -o requirements.lock
+	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 --extra embedded --extra dev -c requirements.lock -o requirements-dev.lock

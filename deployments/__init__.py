@@ -1,0 +1,1 @@
+"""Where and when it runs: system files, provisioning, the `nightshift` command, the demo."""

@@ -1,0 +1,1 @@
+"""What happens, in the runbook's words: one file a procedure, one flow a file."""

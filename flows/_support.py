@@ -1,0 +1,141 @@
+"""What every flow does the same way: begin a run, conclude it, tell how it ended."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
+from prefect.futures import PrefectFuture
+from prefect.runtime import deployment, flow_run
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from tasks.alerts import webhook
+from tasks.base import stopping
+from tasks.base.clock import new_run_id, utc_now
+from tasks.base.errors import ConfigurationError, IncompleteError, NightshiftError
+from tasks.base.system import Alerting, Database, System
+from tasks.base.systems import find_database, load_system
+from tasks.base.words import FlowResult, Verdict
+from tasks.report.publish import publish
+from tasks.repository.opening import open_store
+from tasks.repository.store import Store
+
+# Wide enough for any system; how many run at a time is the system's own setting, see `bounded`.
+THREADS: Any = ThreadPoolTaskRunner(max_workers=16)
+Target = TypeVar("Target")
+Outcome = TypeVar("Outcome")
+Result = TypeVar("Result", bound=FlowResult)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one flow: the system it operates, its repository, its id."""
+
+    flow: str
+    system: System
+    store: Store
+    run_id: str
+    started_at: datetime
+
+    def databases(self, names: list[str] | None) -> list[Database]:
+        """The named databases, or all. Raises ConfigurationError for an unknown one."""
+        if names is None:
+            return list(self.system.databases)
+        return [find_database(self.system, name) for name in names]
+
+    def facts(self) -> dict[str, Any]:
+        """The fields that every FlowResult has; the run is taken to end now."""
+        return {
+            "flow": self.flow,
+            "system": self.system.name,
+            "run_id": self.run_id,
+            "started_at": self.started_at,
+            "finished_at": utc_now(),
+        }
+
+
+@contextmanager
+def begin(flow: str, system: str) -> Iterator[Run]:
+    """Load the system and open its repository; whatever way the block is left, nothing that it started runs on."""
+    stopping.reset()
+    loaded = load_system(system)
+    run = Run(flow, loaded, open_store(loaded.repository), new_run_id(), utc_now())
+    try:
+        yield run
+    finally:
+        stopping.stop_all()
+
+
+def conclude(run: Run, result: Result) -> Result | State[Result]:
+    """Publish, then: FAIL and INCOMPLETE raise, WARN and SKIP end Completed under 'With warnings', else the result."""
+    publish(result, run.store, procedures_of(run))
+    if result.verdict is Verdict.FAIL:
+        raise NightshiftError(result.headline)
+    if result.verdict is Verdict.INCOMPLETE:
+        raise IncompleteError(result.headline)
+    if result.verdict in (Verdict.WARN, Verdict.SKIP):
+        return Completed(name="With warnings", message=result.headline, data=result)
+    return result
+
+
+def bounded(
+    targets: Sequence[Target],
+    limit: int,
+    submit: Callable[[Target], PrefectFuture[Any]],
+    collect: Callable[[Target, PrefectFuture[Any]], Outcome],
+) -> list[Outcome]:
+    """The outcome of each target, in order, with at most `limit` of them submitted at a time."""
+    waiting: deque[tuple[Target, PrefectFuture[Any]]] = deque()
+    outcomes: list[Outcome] = []
+    for target in targets:
+        if len(waiting) == limit:
+            outcomes.append(collect(*waiting.popleft()))
+        waiting.append((target, submit(target)))
+    return outcomes + [collect(target, future) for target, future in waiting]
+
+
+def procedures_of(run: Run) -> tuple[str, ...]:
+    """The runbook's procedures that this run's deployment (SYSTEM-SLUG) fulfils; none for an ad-hoc run."""
+    slug = str(deployment.name or "").removeprefix(f"{run.system.name}-")
+    for schedule in run.system.schedules:
+        if schedule.flow == run.flow and schedule.slug == slug:
+            return schedule.procedures
+    return ()
+
+
+def run_name(flow: str) -> Any:
+    """A function that names flow runs FLOW SYSTEM TARGET for Prefect's `flow_run_name`."""
+
+    def name() -> str:
+        parameters = flow_run.parameters
+        targets = parameters.get("databases") or ["all"]
+        plan = " (plan only)" if parameters.get("dry_run") else ""
+        return f"{flow} {parameters.get('system')} {' '.join(targets)}{plan}"
+
+    return name
+
+
+def ended_well(_flow: Flow[..., Any], run: FlowRun, _state: State) -> None:
+    """Flow hook: ping the heartbeat."""
+    webhook.ping_heartbeat(_alerting(run))
+
+
+def ended_badly(_flow: Flow[..., Any], run: FlowRun, state: State) -> None:
+    """Flow hook: send one message with the run's name and its sentence."""
+    webhook.send_message(_alerting(run), f"{run.name} ended {state.name}: {state.message}")
+
+
+HOOKS: dict[str, Any] = {"on_completion": [ended_well], "on_failure": [ended_badly], "on_crashed": [ended_badly]}
+
+
+def _alerting(run: FlowRun) -> Alerting:
+    """Whom to tell; nobody when the run failed because its system is unknown or its file is wrong."""
+    try:
+        return load_system(str(run.parameters.get("system"))).alerting
+    except ConfigurationError:
+        return Alerting()

@@ -1,0 +1,1 @@
+"""The ground floor: configuration, the words that cross rooms, programs, clock, errors."""

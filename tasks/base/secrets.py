@@ -1,0 +1,85 @@
+"""Secrets: named by reference, resolved when used, masked wherever text leaves the process.
+
+A reference is `env:NAME`, `file:/path` or `secret:BLOCK` (a Prefect Secret block). The system file holds
+references only; `resolve` fetches the value at the moment of use and remembers it for `mask`.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+REFERENCE = re.compile(r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+|secret:[a-z0-9-]+)$")
+MASK = "********"
+_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+_PASSWORD_IN_DSN = re.compile(r"(?i)\b(password|sslpassword|passwd)\s*=\s*('(?:[^'\\]|\\.)*'|\S+)")
+_AGE_IDENTITY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+", re.IGNORECASE)
+_known: set[str] = set()
+
+
+def _is_reference(value: str) -> str:
+    if not REFERENCE.match(value):
+        raise ValueError("write a reference (env:NAME, file:/path or secret:PREFECT-BLOCK), never the value itself")
+    return value
+
+
+Reference = Annotated[str, AfterValidator(_is_reference)]
+
+
+def remember(value: str) -> str:
+    """Return the value after adding it to what `mask` hides. Very short values are not masked: they hide too much."""
+    if len(value) >= 4:
+        _known.add(value)
+    return value
+
+
+def mask(text: str) -> str:
+    """The text without known secrets, credentials in URLs, passwords in connection strings and age identities."""
+    for value in sorted(_known, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    text = _CREDENTIALS_IN_URL.sub(MASK, text)
+    text = _PASSWORD_IN_DSN.sub(lambda found: f"{found[1]}={MASK}", text)
+    return _AGE_IDENTITY.sub(MASK, text)
+
+
+def resolve(reference: str) -> str:
+    """Given a reference, return the value it names, without surrounding white space.
+
+    Raises ConfigurationError when the variable, file or block is missing or empty.
+    """
+    from tasks.base.errors import ConfigurationError  # noqa: PLC0415 - errors mask their messages with this module
+
+    kind, _, name = reference.partition(":")
+    try:
+        value = {"env": _from_environment, "file": _from_file, "secret": _from_prefect}[kind](name)
+    except (KeyError, OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{reference} cannot be read ({type(error).__name__}); set it where the run executes, "
+            "or correct the reference in the system file"
+        ) from None
+    if not value.strip():
+        raise ConfigurationError(f"{reference} is empty; set it where the run executes")
+    return remember(value.strip())
+
+
+def resolve_value(text: str) -> str:
+    """A plain value as it is, a reference resolved: for settings that may be either, such as an endpoint."""
+    return resolve(text) if REFERENCE.match(text) else text
+
+
+def _from_environment(name: str) -> str:
+    return os.environ[name]
+
+
+def _from_file(name: str) -> str:
+    return Path(name).read_text(encoding="utf-8")
+
+
+def _from_prefect(name: str) -> str:
+    from prefect.blocks.system import Secret  # noqa: PLC0415 - only who uses a Prefect Secret pays for Prefect
+
+    # Prefect types the synchronous call as if it were a coroutine.
+    block: Any = Secret.load(name, _sync=True)  # type: ignore[call-arg]
+    return str(block.get())

@@ -1,0 +1,73 @@
+"""Finding and reading system files."""
+
+import os
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from tasks.base.errors import ConfigurationError
+from tasks.base.system import Database, System
+
+DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "deployments" / "systems"
+
+
+def systems_folder() -> Path:
+    """The folder of system files: NIGHTSHIFT_SYSTEMS, or the project's own."""
+    return Path(os.environ.get("NIGHTSHIFT_SYSTEMS") or DEFAULT_FOLDER)
+
+
+def known_systems() -> list[str]:
+    """The names of all systems that have a file, sorted."""
+    return sorted(path.stem for path in systems_folder().glob("*.yaml") if "." not in path.stem)
+
+
+def load_system(name: str) -> System:
+    """Given the name of a system, return its validated configuration.
+
+    Raises ConfigurationError when there is no such file (the known ones are named) or when it is not valid
+    (each wrong key is named with its place).
+    """
+    if name not in known_systems():
+        known = ", ".join(known_systems()) or "none"
+        raise ConfigurationError(
+            f"unknown system '{name}' in {systems_folder()}; known are: {known}; "
+            f"write one with 'nightshift init {name}'"
+        )
+    return read_system(systems_folder() / f"{name}.yaml")
+
+
+def read_system(path: Path) -> System:
+    """The validated configuration in one file. Raises ConfigurationError."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"{path} holds no system; write one with 'nightshift init {path.stem}'")
+    try:
+        system = System.model_validate(data)
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: {_in_words(error)}; docs/configuration.md lists every key") from None
+    if system.name != path.stem:
+        raise ConfigurationError(f"{path} names the system '{system.name}'; file and name must agree")
+    return system
+
+
+def find_database(system: System, name: str) -> Database:
+    """The database of that name. Raises ConfigurationError that names the known ones."""
+    for database in system.databases:
+        if database.name == name:
+            return database
+    known = ", ".join(database.name for database in system.databases)
+    raise ConfigurationError(f"system '{system.name}' has no database '{name}'; it has: {known}")
+
+
+def _in_words(error: ValidationError) -> str:
+    """Pydantic's findings as one line, input values left out because they may hold a secret."""
+    places = []
+    for found in error.errors(include_url=False, include_input=False, include_context=False):
+        place = ".".join(str(part) for part in found["loc"]) or "file"
+        words = "unknown key" if found["type"] == "extra_forbidden" else found["msg"].removeprefix("Value error, ")
+        places.append(f"{place}: {words}")
+    return "; ".join(places)

@@ -1,0 +1,98 @@
+"""The words that cross rooms: Verdict, CheckResult, FlowResult."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """The base of all data that crosses a room's door: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Verdict(StrEnum):
+    """How a check ended. The order of the members is their severity, the worst last.
+
+    SKIP is "not known, with the reason" and INCOMPLETE "part of it was done"; neither is ever shown as green.
+    """
+
+    OK = "OK"
+    INFO = "INFO"
+    SKIP = "SKIP"
+    WARN = "WARN"
+    INCOMPLETE = "INCOMPLETE"
+    FAIL = "FAIL"
+
+    @property
+    def is_red(self) -> bool:
+        """True when the run must end as failed."""
+        return self in (Verdict.INCOMPLETE, Verdict.FAIL)
+
+    @classmethod
+    def worst(cls, verdicts: Sequence["Verdict"]) -> "Verdict":
+        """The most severe of several. Nothing checked is SKIP: testing nothing proves nothing."""
+        order = list(cls)
+        return max(verdicts, key=order.index, default=Verdict.SKIP)
+
+
+class CheckResult(Frozen):
+    """One thing that was looked at, and what was found."""
+
+    name: str = Field(description="What was checked, in the field's term, e.g. 'stored hash'")
+    target: str = Field(description="On what, e.g. database 'shop' or a backup id")
+    verdict: Verdict
+    message: str = Field(default="", description="One sentence; for anything but OK with the reason and what to do")
+    value: float | None = Field(default=None, description="The measured value, in `unit`")
+    unit: str = ""
+    threshold: float | None = Field(default=None, description="What `value` was held against, in `unit`")
+    duration_seconds: float | None = None
+    next_command: str = Field(default="", description="The command to type next, where there is one")
+
+
+class FlowResult(Frozen):
+    """What a flow returns. Subclasses add what they found; the verdict is the worst of the checks."""
+
+    flow: str
+    system: str
+    run_id: str
+    started_at: datetime
+    finished_at: datetime
+    checks: tuple[CheckResult, ...] = ()
+    dry_run: bool = False
+
+    # What the CSV of this result holds; constant and documented. A subclass with rows of its own overrides both.
+    csv_header: ClassVar[tuple[str, ...]] = tuple(CheckResult.model_fields)
+
+    def csv_rows(self) -> list[dict[str, object]]:
+        """The rows of the CSV, in the order of `csv_header`."""
+        return [check.model_dump(mode="json") for check in self.checks]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict of all checks; SKIP when nothing was checked."""
+        return Verdict.worst([check.verdict for check in self.checks])
+
+    @property
+    def counts(self) -> dict[Verdict, int]:
+        """How many checks ended with which verdict, worst first, zeros left out."""
+        found = Counter(check.verdict for check in self.checks)
+        return {verdict: found[verdict] for verdict in reversed(Verdict) if found[verdict]}
+
+    @property
+    def headline(self) -> str:
+        """One true sentence for the list of runs, e.g. '1 FAIL, 4 OK: shop: object archive is missing …'."""
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items()) or "nothing was checked"
+        worst = next((check for check in self.checks if check.verdict == self.verdict), None)
+        plan = "plan only, nothing was changed; " if self.dry_run else ""
+        if worst is None or self.verdict is Verdict.OK:
+            return plan + counts
+        return f"{plan}{counts}: {worst.target}: {worst.message}"
+
+    def with_checks(self, *checks: CheckResult) -> Self:
+        """The same result with further checks."""
+        return self.model_copy(update={"checks": self.checks + checks})

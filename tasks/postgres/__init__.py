@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, client programs, lock, fingerprint, backup, restore."""

@@ -1,0 +1,131 @@
+"""The archive of a logical backup: pg_dump streamed into the repository, its table of contents read on the way."""
+
+import select
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from tasks.base import stopping
+from tasks.base.clock import stopwatch
+from tasks.base.errors import ToolFailedError
+from tasks.base.programs import Program, output_of, reading_from, writing_to
+from tasks.base.system import BackupPolicy
+from tasks.postgres.clients import Clients
+from tasks.repository.store import Store
+from tasks.repository.streams import StreamSummary, storing
+
+CHUNK_BYTES = 1024 * 1024
+Progress = Callable[[int], None]
+
+
+def dump_program(
+    clients: Clients, dsn: str, environment: dict[str, str], snapshot: str, policy: BackupPolicy
+) -> Program:
+    """pg_dump of the whole database in the custom format, uncompressed, in that snapshot, to its output."""
+    arguments = (
+        str(clients.folder / "pg_dump"),
+        "--format=custom",
+        "--compress=0",
+        "--no-password",
+        f"--snapshot={snapshot}",
+        f"--dbname={dsn}",
+    )
+    return Program(arguments=arguments, environment=environment, deadline_seconds=policy.deadline_seconds)
+
+
+def globals_program(clients: Clients, dsn: str, environment: dict[str, str], policy: BackupPolicy) -> Program:
+    """pg_dumpall of roles, memberships and their settings, to its output."""
+    arguments = [str(clients.folder / "pg_dumpall"), "--globals-only", "--no-password", f"--dbname={dsn}"]
+    if not policy.role_passwords:
+        arguments.append("--no-role-passwords")
+    return Program(arguments=tuple(arguments), environment=environment, deadline_seconds=policy.deadline_seconds)
+
+
+def store_archive(
+    program: Program,
+    clients: Clients,
+    store: Store,
+    key: str,
+    policy: BackupPolicy,
+    recipients: Sequence[str],
+    on_progress: Progress,
+) -> tuple[StreamSummary, str]:
+    """Stream the dump into the repository; return what was stored, and the archive's table of contents.
+
+    The table of contents is read by `pg_restore --list` from the head of the same stream, so nothing touches a disk.
+    Raises ToolFailedError when a program fails or when no byte came for `stall_timeout_seconds`.
+    """
+    lister = Program(arguments=(str(clients.folder / "pg_restore"), "--list"), deadline_seconds=policy.deadline_seconds)
+    with tempfile.TemporaryFile() as contents:
+        with (
+            storing(
+                store, key, level=policy.compression_level, threads=policy.compression_threads, recipients=recipients
+            ) as stored,
+            reading_from(program) as raw,
+            writing_to(lister, stdout=contents) as head,
+        ):
+            listing = True
+            for chunk in chunks(raw, policy.stall_timeout_seconds, Path(program.arguments[0]).name):
+                stored.write(chunk)
+                listing = listing and _feed(head, chunk)
+                on_progress(stored.raw_bytes)
+        contents.seek(0)
+        return stored.summary, contents.read().decode()
+
+
+def store_output(
+    program: Program, store: Store, key: str, policy: BackupPolicy, recipients: Sequence[str]
+) -> StreamSummary:
+    """Stream the output of a program into the repository."""
+    with (
+        storing(store, key, level=policy.compression_level, threads=0, recipients=recipients) as stored,
+        reading_from(program) as raw,
+    ):
+        for chunk in chunks(raw, policy.stall_timeout_seconds, Path(program.arguments[0]).name):
+            stored.write(chunk)
+    return stored.summary
+
+
+def store_text(text: str, store: Store, key: str, policy: BackupPolicy, recipients: Sequence[str]) -> StreamSummary:
+    """Store a text as a data object of a backup."""
+    with storing(store, key, level=policy.compression_level, threads=0, recipients=recipients) as stored:
+        stored.write(text.encode())
+    return stored.summary
+
+
+def client_version(clients: Clients) -> str:
+    """What pg_dump says of itself, e.g. 'pg_dump (PostgreSQL) 18.6'."""
+    program = Program(arguments=(str(clients.folder / "pg_dump"), "--version"), deadline_seconds=30)
+    return output_of(program).strip()
+
+
+def chunks(raw: BinaryIO, stall_timeout_seconds: float, name: str) -> Iterator[bytes]:
+    """All bytes of a pipe in order. Raises ToolFailedError when none came for so long, StoppedError on a stop."""
+    idle = stopwatch()
+    while True:
+        stopping.raise_if_stopped()
+        if not select.select([raw], [], [], 1.0)[0]:
+            if idle() > stall_timeout_seconds:
+                raise ToolFailedError(
+                    f"{name} moved no byte for {stall_timeout_seconds:.0f} s and was ended; "
+                    "look for a lock or a lost network between here and the server",
+                    retryable=True,
+                )
+            continue
+        chunk = raw.read(CHUNK_BYTES)
+        if not chunk:
+            return
+        yield chunk
+        idle = stopwatch()
+
+
+def _feed(head: BinaryIO, chunk: bytes) -> bool:
+    """Hand the chunk to the lister; False once it has read the table of contents and closed its input."""
+    view = memoryview(chunk)
+    try:
+        while view:
+            view = view[head.write(view) :]
+    except BrokenPipeError:
+        return False
+    return True

@@ -1,0 +1,134 @@
+"""A logical backup: archive, table of contents, globals and fingerprint of one snapshot, then the manifest."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from datetime import timedelta
+from importlib.metadata import version
+
+from tasks.base.clock import stamp, stopwatch, utc_now
+from tasks.base.orphans import end_orphans
+from tasks.base.run import run_context
+from tasks.base.secrets import resolve_value
+from tasks.base.system import BackupKind, BackupPolicy, Database
+from tasks.postgres.backup import archive
+from tasks.postgres.clients import Clients, find_clients
+from tasks.postgres.connection import conninfo_for_programs
+from tasks.postgres.fingerprint.collect import collect, finish
+from tasks.postgres.fingerprint.models import Fingerprint
+from tasks.postgres.fingerprint.snapshot import Snapshot, exported_snapshot
+from tasks.postgres.lock import database_lock
+from tasks.repository import catalog
+from tasks.repository.manifest import Manifest, StoredFile
+from tasks.repository.store import Store
+from tasks.repository.streams import StreamSummary, key_suffix
+
+Progress = Callable[[int, int], None]
+
+
+@contextmanager
+def _timed(durations: dict[str, float], step: str) -> Iterator[None]:
+    elapsed = stopwatch()
+    yield
+    durations[step] = round(elapsed(), 3)
+
+
+def back_up(
+    system: str, database: Database, policy: BackupPolicy, store: Store, run_id: str, on_progress: Progress
+) -> Manifest:
+    """Back up one database; return the manifest, which is committed when this returns.
+
+    `on_progress(raw_bytes, database_bytes)` is called while the dump runs. Begins by ending processes and removing
+    objects that killed runs left. Raises RefusedError (lock held, rights), UnreachableError, ToolFailedError.
+    """
+    subject = f"{system}/{database.name}"
+    with (
+        run_context(run_id, subject),
+        database_lock(database, "backup", run_id, policy.on_lock, policy.lock_wait_seconds),
+    ):
+        end_orphans(subject)
+        oldest = utc_now() - timedelta(hours=policy.unfinished_after_hours)
+        catalog.sweep(store, system, database.name, oldest, run_id)
+        with exported_snapshot(database, f"nightshift:backup:{run_id}") as snapshot:
+            clients = find_clients(snapshot.facts.server_version_num, policy.binaries)
+            return _back_up_snapshot(system, database, policy, store, run_id, snapshot, clients, on_progress)
+
+
+def _back_up_snapshot(
+    system: str,
+    database: Database,
+    policy: BackupPolicy,
+    store: Store,
+    run_id: str,
+    snapshot: Snapshot,
+    clients: Clients,
+    on_progress: Progress,
+) -> Manifest:
+    backup_id = f"{stamp(snapshot.taken_at)}-{run_id}"
+    prefix = f"{system}/{database.name}/{BackupKind.LOGICAL}/{backup_id}"
+    recipients = tuple(resolve_value(recipient) for recipient in policy.recipients)
+    suffix = key_suffix(recipients)
+    dsn, environment = conninfo_for_programs(database)
+    environment = {**environment, "PGAPPNAME": f"nightshift:backup:{run_id}"}
+    durations: dict[str, float] = {}
+    dump = archive.dump_program(clients, dsn, environment, snapshot.id, policy)
+    roles = archive.globals_program(clients, dsn, environment, policy)
+
+    def show(raw_bytes: int) -> None:
+        on_progress(raw_bytes, snapshot.facts.database_bytes)
+
+    with ThreadPoolExecutor(max_workers=2) as beside, _timed(durations, "total"):
+        globals_stored = beside.submit(
+            copy_context().run, archive.store_output, roles, store, f"{prefix}/globals.sql{suffix}", policy, recipients
+        )
+        prints = beside.submit(collect, database, snapshot.id, policy.fingerprint, f"nightshift:fingerprint:{run_id}")
+        with _timed(durations, "dump"):
+            stored, contents = archive.store_archive(
+                dump, clients, store, f"{prefix}/archive.dump{suffix}", policy, recipients, show
+            )
+        with _timed(durations, "fingerprint after dump"):
+            fingerprint = finish(prints.result(), database, f"nightshift:fingerprint:{run_id}")
+        files = {
+            "archive": stored,
+            "globals": globals_stored.result(),
+            "toc": archive.store_text(contents, store, f"{prefix}/toc.txt{suffix}", policy, recipients),
+            "fingerprint": archive.store_text(
+                fingerprint.model_dump_json(), store, f"{prefix}/fingerprint.json{suffix}", policy, recipients
+            ),
+        }
+    manifest = Manifest(
+        backup_id=backup_id,
+        system=system,
+        database=database.name,
+        kind=BackupKind.LOGICAL,
+        run_id=run_id,
+        snapshot_at=snapshot.taken_at,
+        snapshot_lsn=snapshot.lsn,
+        finished_at=utc_now(),
+        nightshift_version=version("nightshift"),
+        client_version=archive.client_version(clients),
+        client_major=clients.major,
+        **snapshot.facts.model_dump(),
+        **_fingerprint_facts(fingerprint, policy),
+        files=tuple(_file(role, summary) for role, summary in files.items()),
+        recipients=recipients,
+        compression=f"zstd-{policy.compression_level}",
+        durations_seconds=durations,
+        notes=() if policy.role_passwords else ("role passwords are not in the backup",),
+    )
+    catalog.commit_manifest(store, manifest)
+    return manifest
+
+
+def _fingerprint_facts(fingerprint: Fingerprint, policy: BackupPolicy) -> dict[str, object]:
+    counted = [table.rows for table in fingerprint.tables if table.rows is not None]
+    return {
+        "fingerprint_mode": policy.fingerprint.mode,
+        "tables": len(fingerprint.tables),
+        "rows": sum(counted) if counted or not fingerprint.tables else None,
+    }
+
+
+def _file(role: str, summary: StreamSummary) -> StoredFile:
+    return StoredFile.model_validate({"role": role, **summary.model_dump()})

@@ -1,0 +1,202 @@
+"""Verifying a stored backup without restoring it: age, size, every object's hash, table of contents."""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from datetime import timedelta
+from statistics import median
+
+from tasks.base.clock import utc_now
+from tasks.base.errors import CorruptError, NightshiftError
+from tasks.base.programs import Program, writing_to
+from tasks.base.secrets import resolve
+from tasks.base.system import BackupKind, Database, System
+from tasks.base.words import CheckResult, Verdict
+from tasks.postgres.clients import find_clients
+from tasks.postgres.fingerprint.models import Fingerprint
+from tasks.repository import catalog, records
+from tasks.repository.manifest import Manifest, StoredFile
+from tasks.repository.store import Store
+from tasks.repository.streams import fetching, stored_hash
+
+_CHUNK_BYTES = 1024 * 1024
+_LISTING_SECONDS = 600.0
+
+
+def verify_newest(system: System, database: Database, store: Store, run_id: str) -> list[CheckResult]:
+    """Verify the newest backup of a database; one check per question, each naming the place that is wrong."""
+    backups = catalog.list_backups(store, system.name, database.name, BackupKind.LOGICAL)
+    if not backups:
+        return [
+            _check(database.name, "present", Verdict.FAIL, f"no finished backup of '{database.name}' in {store.url}")
+        ]
+    try:
+        manifest = catalog.load_manifest(store, backups[-1])
+    except NightshiftError as error:
+        return [_check(database.name, "manifest", Verdict.FAIL, str(error))]
+    before = [ref.stored_bytes for ref in backups[:-1]][-7:]
+    checks = [
+        _recent(database, manifest),
+        _size(system, manifest, before),
+        *(_object(store, system, manifest, file) for file in manifest.files),
+        *_content(store, system, manifest),
+    ]
+    records.add_verification(
+        store,
+        records.VerificationRecord(
+            system=system.name,
+            database=database.name,
+            backup_id=manifest.backup_id,
+            manifest_sha256=catalog.manifest_sha256(store, manifest.prefix),
+            at=utc_now(),
+            run_id=run_id,
+            verdict=Verdict.worst([check.verdict for check in checks]),
+            checks=tuple(checks),
+        ),
+    )
+    return checks
+
+
+def _check(target: str, name: str, verdict: Verdict, message: str) -> CheckResult:
+    return CheckResult(name=name, target=target, verdict=verdict, message=message)
+
+
+def _recent(database: Database, manifest: Manifest) -> CheckResult:
+    age_hours = (utc_now() - manifest.snapshot_at).total_seconds() / 3600
+    late = age_hours > database.rpo_hours
+    message = f"{manifest.backup_id} is {age_hours:.1f} h old, more than the {database.rpo_hours:.1f} h allowed"
+    return CheckResult(
+        name="recent enough",
+        target=database.name,
+        verdict=Verdict.FAIL if late else Verdict.OK,
+        message=message if late else manifest.backup_id,
+        value=round(age_hours, 3),
+        unit="hours",
+        threshold=database.rpo_hours,
+    )
+
+
+def _size(system: System, manifest: Manifest, before: list[int]) -> CheckResult:
+    share = system.verification.minimum_size_share
+    limit = max(system.backup.size_floor_bytes, int(share * median(before)) if before else 0)
+    small = manifest.stored_bytes < limit
+    return CheckResult(
+        name="size",
+        target=manifest.database,
+        verdict=Verdict.WARN if small else Verdict.OK,
+        message=f"{manifest.stored_bytes} bytes are less than the {limit} expected" if small else "",
+        value=float(manifest.stored_bytes),
+        unit="bytes",
+        threshold=float(limit),
+    )
+
+
+def _object(store: Store, system: System, manifest: Manifest, file: StoredFile) -> CheckResult:
+    name = f"stored {file.role}"
+    try:
+        found = store.stat(file.key)
+        if found.size_bytes != file.size_bytes:
+            raise CorruptError(f"{file.key} has {found.size_bytes} bytes, {file.size_bytes} were stored")
+        if _reread_lately(store, system, manifest, name):
+            return _check(manifest.database, name, Verdict.OK, "size only; its hash was read lately")
+        sha256, _ = stored_hash(store, file.key)
+        if sha256 != file.sha256:
+            raise CorruptError(f"{file.key} has SHA-256 {sha256}, {file.sha256} was stored")
+    except NightshiftError as error:
+        return _check(manifest.database, name, Verdict.FAIL, str(error))
+    return _check(manifest.database, name, Verdict.OK, "hash re-read")
+
+
+def _reread_lately(store: Store, system: System, manifest: Manifest, name: str) -> bool:
+    """True when metadata may stand for the hash: configured, and re-read with success within so many days."""
+    days = system.verification.reread_after_days
+    if not days:
+        return False
+    since = utc_now() - timedelta(days=days)
+    return any(
+        check.name == name and check.verdict is Verdict.OK and check.message == "hash re-read"
+        for record in records.list_verifications(store, system.name, manifest.database)
+        if record.backup_id == manifest.backup_id and record.at >= since
+        for check in record.checks
+    )
+
+
+def _content(store: Store, system: System, manifest: Manifest) -> list[CheckResult]:
+    """Table of contents against the fingerprint, and the archive listed; SKIP where the identity is not at hand."""
+    reference = system.verification.identity
+    if manifest.recipients and reference is None:
+        reason = "no age identity configured (verification.identity): verified by size and hash only"
+        return [_check(manifest.database, "table of contents", Verdict.INFO, reason)]
+    identity = resolve(reference) if manifest.recipients and reference else None
+    return [
+        _answer(manifest, "table of contents", lambda: _toc_complete(store, manifest, identity)),
+        _answer(manifest, "archive lists", lambda: _listed(store, system, manifest, identity)),
+    ]
+
+
+def _answer(manifest: Manifest, name: str, question: Callable[[], str]) -> CheckResult:
+    try:
+        return _check(manifest.database, name, Verdict.OK, question())
+    except NightshiftError as error:
+        return _check(manifest.database, name, Verdict.FAIL, str(error))
+
+
+def _toc_complete(store: Store, manifest: Manifest, identity: str | None) -> str:
+    contents = _read(store, manifest, "toc", identity)
+    fingerprint = Fingerprint.model_validate_json(_read(store, manifest, "fingerprint", identity))
+    # A line reads 'ID; OID OID TABLE DATA SCHEMA NAME OWNER'.
+    data = sorted(line.split(" TABLE DATA ", 1)[1] for line in contents.splitlines() if " TABLE DATA " in line)
+    missing = [
+        f"{table.schema_name}.{table.name}"
+        for table in fingerprint.tables
+        if not _has_prefix(data, f"{table.schema_name} {table.name} ")
+    ]
+    if missing:
+        raise CorruptError(f"the table of contents lacks {len(missing)} tables, first {missing[0]}")
+    return f"{len(fingerprint.tables)} tables"
+
+
+def _has_prefix(ordered: list[str], prefix: str) -> bool:
+    place = bisect_left(ordered, prefix)
+    return place < len(ordered) and ordered[place].startswith(prefix)
+
+
+def _listed(store: Store, system: System, manifest: Manifest, identity: str | None) -> str:
+    """Decrypt the whole archive and let pg_restore list it."""
+    file = manifest.file("archive")
+    clients = find_clients(manifest.client_major * 10000, system.backup.binaries)
+    lister = Program(arguments=(str(clients.folder / "pg_restore"), "--list"), deadline_seconds=_LISTING_SECONDS)
+    with (
+        fetching(
+            store,
+            file.key,
+            identity=identity,
+            encrypted=bool(manifest.recipients),
+            sha256=file.sha256,
+            size_bytes=file.size_bytes,
+        ) as source,
+        writing_to(lister) as sink,
+    ):
+        listing = True
+        while chunk := source.read(_CHUNK_BYTES):
+            if listing:
+                try:
+                    sink.write(chunk)
+                except BrokenPipeError:
+                    listing = False
+    return "decrypted and listed"
+
+
+def _read(store: Store, manifest: Manifest, role: str, identity: str | None) -> str:
+    file = manifest.file(role)
+    with fetching(
+        store,
+        file.key,
+        identity=identity,
+        encrypted=bool(manifest.recipients),
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+    ) as source:
+        parts = []
+        while chunk := source.read(_CHUNK_BYTES):
+            parts.append(chunk)
+    return b"".join(parts).decode()

@@ -1,0 +1,72 @@
+"""The one place that opens connections."""
+
+import re
+from typing import NoReturn
+
+import psycopg
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tasks.base.errors import ConfigurationError, RefusedError, UnreachableError
+from tasks.base.secrets import resolve
+from tasks.base.system import Database
+
+_CONNECT_TIMEOUT_SECONDS = 10
+# What the server says, and what to do about it; everything else counts as unreachable.
+_REFUSALS = (
+    (
+        r"password authentication failed|no password supplied",
+        "check the password where libpq or the system file has it",
+    ),
+    (r"no pg_hba.conf entry", "allow this host and user in pg_hba.conf, or set sslmode=require when it asks for TLS"),
+    (r"role \".*\" does not exist", "create the role, see docs/least_privilege.md"),
+    (r"database \".*\" does not exist", "correct dbname in the dsn"),
+    (r"permission denied for database", "GRANT CONNECT on the database to the role"),
+    (r"definition of service \".*\" not found", "add the service to the file that PGSERVICEFILE names"),
+    (r"sslmode value .* invalid", "this client has no TLS: install Debian's postgresql-client"),
+    (r"server does not support SSL", "set sslmode=prefer, or turn TLS on at the server"),
+)
+
+
+def connect(database: Database, *, application_name: str, dsn: str | None = None) -> Connection[tuple[object, ...]]:
+    """A direct connection to a database, `dsn` in its place when given.
+
+    Raises RefusedError (password, role, database, TLS), UnreachableError, ConfigurationError (no valid dsn).
+    """
+    secret = {"password": resolve(database.password)} if database.password else {}
+    try:
+        return psycopg.connect(
+            make_conninfo(dsn or database.dsn, **secret),
+            application_name=application_name,
+            connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+            keepalives=1,
+            keepalives_idle=60,
+            keepalives_interval=10,
+            keepalives_count=6,
+        )
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError(f"the dsn of '{database.name}' is not valid: {_sentence(error)}") from None
+    except psycopg.OperationalError as error:
+        _refused(database, error)
+
+
+def conninfo_for_programs(database: Database) -> tuple[str, dict[str, str]]:
+    """The connection string for client programs, and the environment that holds what no process list may show."""
+    parts = conninfo_to_dict(database.dsn)
+    parts.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_SECONDS))
+    environment = {"PGPASSWORD": resolve(database.password)} if database.password else {}
+    return make_conninfo("", **{key: str(value) for key, value in parts.items()}), environment
+
+
+def _refused(database: Database, error: psycopg.OperationalError) -> NoReturn:
+    text = _sentence(error)
+    for pattern, remedy in _REFUSALS:
+        if re.search(pattern, text):
+            raise RefusedError(f"cannot connect to '{database.name}': {text}; {remedy}") from None
+    raise UnreachableError(
+        f"cannot connect to '{database.name}': {text}; look whether the server runs and is reachable from here"
+    ) from None
+
+
+def _sentence(error: psycopg.Error) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

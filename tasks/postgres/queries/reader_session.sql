@@ -1,0 +1,12 @@
+SET search_path = '';
+SET row_security = off;
+SET lock_timeout = '10min';
+SET statement_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET DateStyle = 'ISO, YMD';
+SET IntervalStyle = 'postgres';
+SET TimeZone = 'UTC';
+SET extra_float_digits = 3;
+SET bytea_output = 'hex';
+SET lc_monetary = 'C';
+SET xmloption = 'content'

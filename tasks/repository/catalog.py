@@ -1,0 +1,111 @@
+"""The catalog: which backups there are, found by listing keys; and the sweeping of unfinished ones."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from hashlib import sha256
+
+from pydantic import ValidationError
+
+from tasks.base.clock import parse_stamp
+from tasks.base.errors import CorruptError
+from tasks.base.system import BackupKind
+from tasks.repository.manifest import MANIFEST, BackupRef, Manifest
+from tasks.repository.store import Store, StoredObject
+
+_KINDS = {str(kind) for kind in BackupKind}
+
+
+def list_backups(
+    store: Store, system: str, database: str | None = None, kind: BackupKind | None = None
+) -> list[BackupRef]:
+    """All finished backups, the oldest snapshot first, by LIST requests alone."""
+    found = []
+    for prefix, objects in _by_prefix(store, system, database).items():
+        if any(item.key == f"{prefix}/{MANIFEST}" for item in objects):
+            _, name, kind_name, backup_id = prefix.split("/")
+            if kind is None or kind_name == kind:
+                found.append(
+                    BackupRef(
+                        system=system,
+                        database=name,
+                        kind=BackupKind(kind_name),
+                        backup_id=backup_id,
+                        stored_bytes=sum(item.size_bytes for item in objects),
+                    )
+                )
+    return sorted(found, key=lambda ref: (ref.backup_id, ref.database))
+
+
+def load_manifest(store: Store, backup: BackupRef | str) -> Manifest:
+    """The manifest of a backup. Raises MissingError, or CorruptError when it is not what was written."""
+    prefix = backup if isinstance(backup, str) else backup.prefix
+    key = f"{prefix}/{MANIFEST}"
+    try:
+        manifest = Manifest.model_validate_json(store.get(key))
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise CorruptError(f"{key} is no valid manifest (at '{place}'); take another backup") from None
+    if manifest.prefix != prefix:
+        raise CorruptError(f"{key} is the manifest of {manifest.prefix}; take another backup")
+    return manifest
+
+
+def manifest_sha256(store: Store, prefix: str) -> str:
+    """SHA-256 of the manifest's stored bytes, which verdicts, holds and receipts name it by."""
+    return sha256(store.get(f"{prefix}/{MANIFEST}")).hexdigest()
+
+
+def commit_manifest(store: Store, manifest: Manifest) -> str:
+    """Write the manifest, last and once; return its SHA-256. From now on there is a backup."""
+    data = manifest.model_dump_json(indent=2).encode()
+    store.put(f"{manifest.prefix}/{MANIFEST}", data, only_if_absent=True)
+    return sha256(data).hexdigest()
+
+
+def unfinished(store: Store, system: str, database: str, older_than: datetime) -> list[str]:
+    """Prefixes without a manifest whose newest object and whose stamp are older than that."""
+    return [
+        prefix
+        for prefix, objects in _by_prefix(store, system, database).items()
+        if not any(item.key == f"{prefix}/{MANIFEST}" for item in objects)
+        and max(item.modified_at for item in objects) < older_than
+        and parse_stamp(prefix.rsplit("/", 1)[1]) < older_than
+    ]
+
+
+def sweep(store: Store, system: str, database: str, older_than: datetime, own_run_id: str) -> list[str]:
+    """Remove what killed runs left: unfinished backups and stale uploads older than that; return what was removed."""
+    removed = []
+    for prefix in unfinished(store, system, database, older_than):
+        if not prefix.endswith(f"-{own_run_id}"):
+            for item in list(store.list(f"{prefix}/")):
+                store.delete(item.key)
+            removed.append(prefix)
+    return [*removed, *store.abort_stale_uploads(f"{system}/{database}/", older_than)]
+
+
+def _by_prefix(store: Store, system: str, database: str | None) -> dict[str, list[StoredObject]]:
+    """Objects of backups by SYSTEM/DATABASE/KIND/ID; everything else below the system is passed over."""
+    found: dict[str, list[StoredObject]] = defaultdict(list)
+    for item in _listed(store, system, database):
+        parts = item.key.split("/")
+        if len(parts) == 5 and parts[2] in _KINDS and _is_id(parts[3]):
+            found["/".join(parts[:4])].append(item)
+    return found
+
+
+def _listed(store: Store, system: str, database: str | None) -> Iterable[StoredObject]:
+    if database is not None:
+        for kind in BackupKind:
+            yield from store.list(f"{system}/{database}/{kind}/")
+        return
+    yield from store.list(f"{system}/")
+
+
+def _is_id(text: str) -> bool:
+    try:
+        parse_stamp(text)
+    except ValueError:
+        return False
+    return True

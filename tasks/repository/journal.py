@@ -1,0 +1,75 @@
+"""The journal: history of any kind as immutable objects; state is the fold over them, duplicates by key, last wins."""
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from tasks.base.clock import stamp, utc_now
+from tasks.base.errors import CorruptError
+from tasks.repository.store import Store
+
+Row = dict[str, Any]
+
+
+def append(store: Store, system: str, stream: str, rows: Sequence[Row], run_id: str) -> str:
+    """Add rows as one JSON-lines object SYSTEM/history/STREAM/YYYY/MM/DD/STAMP-RUN.jsonl; return its key."""
+    now = utc_now()
+    key = f"{_folder(system, stream)}/{now:%Y/%m/%d}/{stamp(now)}-{run_id}.jsonl"
+    store.put(key, _lines(rows))
+    return key
+
+
+def fold(store: Store, system: str, stream: str, key_fields: Sequence[str], since: datetime | None = None) -> list[Row]:
+    """The rows of a stream in order of their time, one for each combination of `key_fields`, the last one.
+
+    Raises CorruptError that names the object which cannot be read.
+    """
+    state: dict[tuple[Any, ...], Row] = {}
+    for item in store.list(f"{_folder(system, stream)}/"):
+        if since is None or _day(item.key) >= since.date():
+            for row in _read(store, item.key):
+                identity = tuple(row.get(field) for field in key_fields)
+                state.pop(identity, None)
+                state[identity] = row
+    return list(state.values())
+
+
+def compact_day(store: Store, system: str, stream: str, day: date) -> str | None:
+    """Write all objects of a past day as one, verify it, then delete them; return its key, None when nothing to do.
+
+    A kill in between leaves the rows twice, which the fold makes one again.
+    """
+    prefix = f"{_folder(system, stream)}/{day:%Y/%m/%d}/"
+    keys = [item.key for item in store.list(prefix)]
+    if len(keys) < 2:
+        return None
+    rows = [row for key in keys for row in _read(store, key)]
+    # It sorts after all that it holds, so that rows which it has and a late deletion left fold to the same.
+    target = f"{prefix}compacted-{stamp(utc_now())}.jsonl"
+    store.put(target, _lines(rows))
+    if store.get(target) != _lines(rows):
+        raise CorruptError(f"{target} reads back otherwise than it was written; nothing was deleted")
+    for key in keys:
+        store.delete(key)
+    return target
+
+
+def _folder(system: str, stream: str) -> str:
+    return f"{system}/history/{stream}"
+
+
+def _day(key: str) -> date:
+    year, month, day = key.split("/")[-4:-1]
+    return date(int(year), int(month), int(day))
+
+
+def _lines(rows: Sequence[Row]) -> bytes:
+    return b"".join(json.dumps(row, sort_keys=True).encode() + b"\n" for row in rows)
+
+
+def _read(store: Store, key: str) -> list[Row]:
+    try:
+        return [json.loads(line) for line in store.get(key).splitlines()]
+    except ValueError:
+        raise CorruptError(f"{key} of the journal cannot be read; remove it or restore it") from None

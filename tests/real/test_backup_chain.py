@@ -1,0 +1,91 @@
+"""Backup, verification and restore test, end to end on a real PostgreSQL and a real Prefect server."""
+
+import psycopg
+import pytest
+
+from flows.backup_verification import backup_verification
+from flows.database_backup import database_backup
+from flows.restore_test import restore_test
+from tasks.base.errors import NightshiftError
+from tasks.base.words import Verdict
+from tasks.repository import catalog, records
+from tasks.repository.local import LocalStore
+
+
+@pytest.fixture
+def backup(system):
+    """A finished backup of the sample database; its repository and manifest."""
+    result = database_backup("acme")
+    assert result.verdict is Verdict.OK, result.headline
+    return LocalStore(str(system)), result.backups[0]
+
+
+def test_a_backup_is_verified_restored_and_proven(backup):
+    store, manifest = backup
+    assert manifest.rows == 2000 + 100 + 400 + 10 + 1 + 2
+    assert backup_verification("acme").verdict is Verdict.OK
+    result = restore_test("acme")
+    receipt = result.receipts[0]
+    assert receipt.proven == "proven", result.headline
+    assert [rung.name for rung in receipt.rungs][-2:] == ["amcheck", "sandbox"]
+    assert receipt.rto_seconds > 0
+    assert receipt.manifest_sha256 == catalog.manifest_sha256(store, manifest.prefix)
+    assert records.proven_backup_ids(store, "acme", "shop") == [manifest.backup_id]
+
+
+def test_no_secret_is_in_any_object(backup, identity):
+    store, _ = backup
+    for item in store.list():
+        data = store.get(item.key)
+        assert b"planted-role-password" not in data, item.key
+        assert str(identity).encode() not in data, item.key
+        assert b"kinds" not in data, f"{item.key} names a table in clear"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :],
+        lambda data: data[:-10],
+        lambda _data: None,
+    ],
+    ids=["flipped bit", "truncated", "missing"],
+)
+@pytest.mark.parametrize("role", ["archive", "toc", "globals", "fingerprint"])
+def test_damage_is_found_and_its_place_is_named(system, backup, role, change):
+    store, manifest = backup
+    key = manifest.file(role).key
+    changed = change(store.get(key))
+    if changed is None:
+        store.delete(key)
+    else:
+        store.put(key, changed)
+    with pytest.raises(NightshiftError, match=key):
+        backup_verification("acme")
+
+
+def test_a_wrong_key_is_named(backup, monkeypatch):
+    import pyrage
+
+    monkeypatch.setenv("ACME_IDENTITY", str(pyrage.x25519.Identity.generate()))
+    with pytest.raises(NightshiftError, match="the identity does not open"):
+        restore_test("acme")
+
+
+def test_an_unknown_system_and_database_are_named(system):
+    with pytest.raises(NightshiftError, match=r"unknown system 'nowhere'.*known are: acme"):
+        database_backup("nowhere")
+    with pytest.raises(NightshiftError, match=r"has no database 'none'; it has: shop"):
+        database_backup("acme", ["none"])
+
+
+def test_nothing_to_verify_is_red(system):
+    with pytest.raises(NightshiftError, match="no finished backup of 'shop'"):
+        backup_verification("acme")
+
+
+def test_a_second_backup_is_refused_and_the_holder_named(system, shop):
+    with psycopg.connect(shop, autocommit=True, application_name="nightshift:backup:other:run1") as holder:
+        holder.execute("SELECT pg_advisory_lock(1852401768, 1)")
+        with pytest.raises(NightshiftError, match="locked by nightshift:backup:other:run1"):
+            database_backup("acme")

@@ -1,0 +1,42 @@
+"""CSV that opens cleanly, markdown that says the worst first."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.base.secrets import mask
+from tasks.base.words import CheckResult, Verdict
+from tasks.report.publish import as_csv, as_markdown, guarded
+from tests.unit.test_words import result
+
+
+@given(st.text())
+def test_no_cell_is_a_formula(text):
+    assert not str(guarded(text)).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), min_size=1), min_size=1))
+def test_rows_survive_the_round_trip(cells):
+    data = as_csv(["cell", "n"], [{"cell": cell, "n": 1} for cell in cells]).decode()
+    rows = list(csv.DictReader(io.StringIO(data, newline="")))
+    assert [row["cell"].removeprefix("'") for row in rows] == [mask(cell).removeprefix("'") for cell in cells]
+
+
+def test_a_foreign_column_is_an_error():
+    with pytest.raises(ValueError, match="fields not in fieldnames"):
+        as_csv(["a"], [{"b": 1}])
+
+
+def test_numbers_keep_their_sign():
+    assert as_csv(["n"], [{"n": -1.5}]) == b"n\r\n-1.5\r\n"
+
+
+def test_markdown_says_the_worst_first_and_escapes_bars():
+    text = as_markdown(
+        result(Verdict.OK).with_checks(CheckResult(name="hash", target="a|b", verdict=Verdict.FAIL, message="flipped"))
+    )
+    assert text.splitlines()[0] == "# FAIL: f s"
+    assert text.index("| FAIL | a\\|b") < text.index("| OK | shop")
