@@ -10,6 +10,7 @@ import pytest
 import yaml
 from prefect.testing.utilities import prefect_test_harness
 
+from tasks.base import stopping
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.server import LocalServer, server_folder
 
@@ -48,6 +49,7 @@ def prefect_server():
 @pytest.fixture
 def shop(postgres):
     """A fresh database with the awkward things in it; the dsn."""
+    stopping.reset()
     with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
         connection.execute("DROP ROLE IF EXISTS shop_reader, shop_owner")

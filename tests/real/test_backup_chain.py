@@ -8,6 +8,7 @@ from flows.database_backup import database_backup
 from flows.restore_test import restore_test
 from tasks.base.errors import NightshiftError
 from tasks.base.words import Verdict
+from tasks.postgres.lock import _LOCK
 from tasks.repository import catalog, records
 from tasks.repository.local import LocalStore
 
@@ -86,6 +87,6 @@ def test_nothing_to_verify_is_red(system):
 
 def test_a_second_backup_is_refused_and_the_holder_named(system, shop):
     with psycopg.connect(shop, autocommit=True, application_name="nightshift:backup:other:run1") as holder:
-        holder.execute("SELECT pg_advisory_lock(1852401768, 1)")
+        holder.execute("SELECT pg_advisory_lock(%s, %s)", _LOCK)
         with pytest.raises(NightshiftError, match="locked by nightshift:backup:other:run1"):
             database_backup("acme")
