@@ -1,0 +1,95 @@
+"""Delete the backups that no rule keeps; never the newest, the last proven, a held or a needed one."""
+
+from typing import Any, ClassVar
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows import _support
+from tasks.base.words import CheckResult, FlowResult, Verdict
+from tasks.repository import catalog, records, retention
+from tasks.repository.retention import Decision
+
+FLOW = "backup_retention"
+
+
+class RetentionResult(FlowResult):
+    """One row per backup: what becomes of it, and why."""
+
+    csv_header: ClassVar[tuple[str, ...]] = (
+        "database",
+        "kind",
+        "backup_id",
+        "snapshot_at",
+        "stored_bytes",
+        "decision",
+        "reason",
+    )
+    decisions: tuple[Decision, ...] = ()
+
+    def csv_rows(self) -> list[dict[str, object]]:
+        """The plan, which is exactly what a real run carries out."""
+        return [
+            {
+                "database": decision.backup.database,
+                "kind": str(decision.backup.kind),
+                "backup_id": decision.backup.backup_id,
+                "snapshot_at": decision.backup.snapshot_at.isoformat(),
+                "stored_bytes": decision.backup.stored_bytes,
+                "decision": "keep" if decision.keep else "delete",
+                "reason": decision.reason,
+            }
+            for decision in self.decisions
+        ]
+
+
+@task(name="plan retention", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[30, 120])
+def make_plan(run: _support.Run) -> list[Decision]:
+    """Decide over every backup of the system; reads only."""
+    backups = catalog.list_backups(run.store, run.system.name)
+    names = {backup.database for backup in backups}
+    return retention.plan(
+        backups,
+        run.system.retention,
+        run.started_at,
+        proven={one for name in names for one in records.proven_backup_ids(run.store, run.system.name, name)},
+        held={one for name in names for one in records.held_backup_ids(run.store, run.system.name, name)},
+        dependencies={
+            backup.backup_id: catalog.load_manifest(run.store, backup).depends_on
+            for backup in backups
+            if retention.needs_manifest(backup)
+        },
+        zone=run.system.timezone,
+    )
+
+
+@task(name="delete backups", cache_policy=NO_CACHE, persist_result=False)
+def delete(run: _support.Run, decisions: list[Decision]) -> list[CheckResult]:
+    """Delete what the plan does not keep."""
+    return retention.carry_out(run.store, decisions)
+
+
+@flow(name=FLOW, flow_run_name=_support.run_name(FLOW), persist_result=False, **_support.HOOKS)
+def backup_retention(system: str, dry_run: bool = True) -> Any:
+    """Delete the backups that no rule of the system keeps.
+
+    Args:
+        system: Name of the system, as its file in deployments/systems is called.
+        dry_run: Only show the plan; switch it off to delete.
+    """
+    with _support.begin(FLOW, system) as run:
+        decisions = make_plan(run)
+        doomed = sum(not decision.keep for decision in decisions)
+        summary = CheckResult(
+            name="plan",
+            target=system,
+            verdict=Verdict.OK,
+            message=f"{len(decisions) - doomed} kept, {doomed} to delete",
+            value=float(doomed),
+            unit="backups",
+        )
+        checks = [summary] if dry_run else [summary, *delete(run, decisions)]
+        return _support.conclude(
+            run,
+            RetentionResult(**run.facts(), checks=tuple(checks), decisions=tuple(decisions), dry_run=dry_run),
+        )
