@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-clean test lint types soak bench lock
+.PHONY: help setup demo demo-clean test lint types lock
 
 help:
 	@echo "make demo [ONCE=1]  backup, verification and restore test on embedded servers, with the Prefect UI"

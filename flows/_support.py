@@ -1,5 +1,6 @@
 """What every flow does the same way: begin a run, conclude it, tell how it ended."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,19 @@ THREADS: Any = ThreadPoolTaskRunner(max_workers=16)
 Target = TypeVar("Target")
 Outcome = TypeVar("Outcome")
 Result = TypeVar("Result", bound=FlowResult)
+
+
+class _OneSentence(logging.Filter):
+    """Our own errors are whole sentences; the engine's traceback behind them would only hide them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], NightshiftError):
+            record.exc_info = record.exc_text = None
+        return True
+
+
+for _engine in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_engine).addFilter(_OneSentence())
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A repository in S3 or any store that speaks it: multipart uploads of bounded memory, aborted on any failure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -148,8 +148,8 @@ class S3Store:
 
     def abort_stale_uploads(self, prefix: str, older_than: datetime) -> Sequence[str]:
         """Abort multipart uploads of killed writers that are older; return their keys."""
-        aborted = []
-        with self._translated("list uploads of", prefix):
+        aborted: MutableSequence[str] = []
+        with self._translated("list uploads of", prefix), _without_uploads():
             for page in self.client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.bucket, Prefix=self._key(prefix)
             ):
@@ -211,6 +211,16 @@ class S3Store:
         if code in _DENIED:
             raise RefusedError(f"{self.url} refuses to {what} {key} ({code}); check key, secret and policy") from None
         raise UnreachableError(f"cannot {what} {key} in {self.url}: the store answered {code}; try again") from None
+
+
+@contextmanager
+def _without_uploads() -> Iterator[None]:
+    """Some stores (rclone serve s3 among them) answer the question for unfinished uploads with an error: none."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in ("NoSuchUpload", "NotImplemented"):
+            raise
 
 
 class _Upload:

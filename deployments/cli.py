@@ -1,0 +1,169 @@
+"""`nightshift`: the command for the terminal at 03:00, when the Prefect server may be what is down."""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from deployments import checks
+from tasks.base.clock import iso, utc_now
+from tasks.base.errors import ConfigurationError, NightshiftError
+from tasks.base.secrets import mask
+from tasks.base.systems import find_database, load_system
+from tasks.base.words import CheckResult, Verdict
+from tasks.repository import catalog, records
+from tasks.repository.opening import open_store
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command. Exit code 0 when all went well, 1 with one sentence on stderr when not."""
+    options = _parser().parse_args(arguments)
+    try:
+        good = options.command(options)
+    except NightshiftError as error:
+        sys.exit(f"nightshift: {error}")
+    sys.exit(0 if good else 1)
+
+
+def check(options: argparse.Namespace) -> bool:
+    """Validate the system, reach its databases and its repository, and say what is missing."""
+    return _print_checks(checks.check_system(load_system(options.system)))
+
+
+def backups(options: argparse.Namespace) -> bool:
+    """List the finished backups, the oldest first."""
+    system = load_system(options.system)
+    store = open_store(system.repository)
+    found = catalog.list_backups(store, system.name)
+    if options.json:
+        rows = [backup.model_dump(mode="json") | {"snapshot_at": iso(backup.snapshot_at)} for backup in found]
+        print(json.dumps(rows, indent=2))
+        return True
+    proven = {one for db in system.databases for one in records.proven_backup_ids(store, system.name, db.name)}
+    held = {one for db in system.databases for one in records.held_backup_ids(store, system.name, db.name)}
+    print(f"{'database':20} {'kind':10} {'backup':26} {'stored bytes':>14}  proven  held")
+    for backup in found:
+        marks = f"{'yes' if backup.backup_id in proven else 'no':6}  {'yes' if backup.backup_id in held else 'no'}"
+        print(f"{backup.database:20} {backup.kind:10} {backup.backup_id:26} {backup.stored_bytes:14}  {marks}")
+    return True
+
+
+def receipts(options: argparse.Namespace) -> bool:
+    """List the receipts of restore tests, or walk their chain."""
+    system = load_system(options.system)
+    store = open_store(system.repository)
+    if options.verify:
+        links = [one for db in system.databases for one in records.verify_chain(store, system.name, db.name)]
+        return _print_checks(links)
+    print(f"{'database':20} {'backup':26} {'finished':20} {'RTO s':>8} {'RPO s':>10}  verdict")
+    for database in system.databases:
+        for receipt in records.list_receipts(store, system.name, database.name):
+            rto = "-" if receipt.rto_seconds is None else f"{receipt.rto_seconds:.1f}"
+            print(
+                f"{receipt.database:20} {receipt.backup_id:26} {iso(receipt.finished_at):20} {rto:>8} "
+                f"{receipt.rpo_seconds:10.0f}  {receipt.proven}"
+            )
+    return True
+
+
+def hold(options: argparse.Namespace) -> bool:
+    """Put a backup under hold, so that retention keeps it."""
+    system = load_system(options.system)
+    store = open_store(system.repository)
+    database = find_database(system, options.database).name
+    known = {backup.backup_id: backup for backup in catalog.list_backups(store, system.name, database)}
+    if options.backup not in known:
+        raise ConfigurationError(
+            f"'{database}' has no backup '{options.backup}'; see 'nightshift backups {system.name}'"
+        )
+    record = records.Hold(
+        backup_id=options.backup,
+        manifest_sha256=catalog.manifest_sha256(store, known[options.backup].prefix),
+        reason=options.reason,
+        who=getpass.getuser(),
+        at=utc_now(),
+    )
+    records.put_hold(store, system.name, database, record)
+    print(f"{options.backup} is under hold")
+    return True
+
+
+def release(options: argparse.Namespace) -> bool:
+    """Take the hold from a backup."""
+    system = load_system(options.system)
+    database = find_database(system, options.database).name
+    records.release_hold(open_store(system.repository), system.name, database, options.backup)
+    print(f"{options.backup} is not under hold")
+    return True
+
+
+def run_flow(options: argparse.Namespace) -> bool:
+    """Run a flow in this process, with a Prefect home of its own: no server is needed."""
+    parameters = _parameters(options.parameters)
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as home:
+        # Prefect reads its settings when it is imported, so they are set before, and only here.
+        os.environ["PREFECT_HOME"] = home
+        os.environ.pop("PREFECT_API_URL", None)
+        os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "nightshift")
+        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        from deployments.flow_runner import run_here  # noqa: PLC0415
+
+        result = run_here(options.flow, parameters)
+    print(f"{result.verdict}: {mask(result.headline)}")
+    return not result.verdict.is_red
+
+
+def _parameters(pairs: Sequence[str]) -> dict[str, object]:
+    """key=value pairs; a value that is JSON is taken as such, `databases` splits at commas."""
+    parameters: dict[str, object] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign:
+            raise ConfigurationError(f"'{pair}' is no parameter; write key=value, such as system=demo")
+        if key == "databases":
+            parameters[key] = value.split(",")
+            continue
+        try:
+            parameters[key] = json.loads(value)
+        except ValueError:
+            parameters[key] = value
+    return parameters
+
+
+def _print_checks(found: Sequence[CheckResult]) -> bool:
+    for one in found:
+        print(f"{one.verdict:10} {one.target}: {one.name}{': ' if one.message else ''}{mask(one.message)}")
+    return Verdict.worst([one.verdict for one in found]) in (Verdict.OK, Verdict.INFO, Verdict.WARN)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nightshift", description="Backups that are proven by restoring them.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: object, *, system: bool = True) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=str(function.__doc__), description=function.__doc__)
+        added.set_defaults(command=function)
+        if system:
+            added.add_argument("system", help="name of the system, as its file in deployments/systems is called")
+        return added
+
+    command("check", check)
+    command("backups", backups).add_argument("--json", action="store_true", help="machine-readable")
+    command("receipts", receipts).add_argument("--verify", action="store_true", help="walk the chain of hashes")
+    for name, function in (("hold", hold), ("release", release)):
+        added = command(name, function)
+        added.add_argument("database")
+        added.add_argument("backup", help="id of the backup, see 'nightshift backups'")
+        if name == "hold":
+            added.add_argument("--reason", required=True)
+    ran = command("run", run_flow, system=False)
+    ran.add_argument("flow", help="name of a file in flows/")
+    ran.add_argument("parameters", nargs="*", metavar="key=value")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

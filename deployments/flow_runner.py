@@ -1,0 +1,44 @@
+"""Running a flow in this process. Imported only after the Prefect settings of that run are in place."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.exceptions import ParameterTypeError, SignatureMismatchError
+from prefect.flows import load_flow_from_entrypoint
+from prefect.states import get_state_result
+
+from tasks.base.errors import ConfigurationError
+from tasks.base.words import FlowResult
+
+FLOWS = Path(__file__).resolve().parents[1] / "flows"
+
+
+def known_flows() -> list[str]:
+    """The names of all flows."""
+    return sorted(path.stem for path in FLOWS.glob("[a-z]*.py"))
+
+
+def run_here(name: str, parameters: dict[str, object]) -> FlowResult:
+    """Run a flow to its end and return its result.
+
+    Raises ConfigurationError for an unknown flow or a wrong parameter, and the flow's own error when it fails.
+    """
+    if name not in known_flows():
+        raise ConfigurationError(f"unknown flow '{name}'; known are: {', '.join(known_flows())}")
+    flow: Any = load_flow_from_entrypoint(f"{FLOWS / name}.py:{name}")
+    missing = [key for key in flow.parameters.required or () if key not in parameters]
+    if missing:
+        raise ConfigurationError(f"{name} needs {', '.join(missing)}; write {missing[0]}=…")
+    # Prefect logs what it then raises as well.
+    logging.getLogger("prefect.flows").setLevel(logging.CRITICAL)
+    try:
+        flow.validate_parameters(parameters)
+    except (ParameterTypeError, SignatureMismatchError, TypeError) as error:
+        raise ConfigurationError(f"{name} does not take these parameters: {' '.join(str(error).split())}") from None
+    returned: Any = flow(**parameters)
+    result = get_state_result(returned) if isinstance(returned, State) else returned
+    if not isinstance(result, FlowResult):
+        raise ConfigurationError(f"{name} returned no result")
+    return result

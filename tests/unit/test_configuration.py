@@ -1,0 +1,77 @@
+"""System files: all valid, documented, and refused with one sentence when they are wrong."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+from prefect.flows import load_flow_from_entrypoint
+from prefect.server.schemas.schedules import CronSchedule
+
+from deployments.configuration_docs import PAGE, page
+from tasks.base.errors import ConfigurationError
+from tasks.base.systems import DEFAULT_FOLDER, known_systems, load_system, read_system
+
+SYSTEMS = ("demo", "fraiseql", "myproject-nexa", "nexus-cos", "nexus-platform", "operations-manual")
+VALID = {
+    "name": "acme",
+    "databases": [{"name": "shop", "dsn": "service=shop"}],
+    "repository": {"url": "file:///var/backups"},
+}
+
+
+def test_the_page_is_current():
+    assert PAGE.read_text() == page(), "write it anew: python -m deployments.configuration_docs"
+
+
+def test_all_five_runbooks_and_the_demo_have_a_file():
+    assert tuple(known_systems()) == SYSTEMS
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_schedule_names_a_flow_that_takes_its_parameters(name):
+    for schedule in load_system(name).schedules:
+        flow = load_flow_from_entrypoint(f"{DEFAULT_FOLDER.parents[1]}/flows/{schedule.flow}.py:{schedule.flow}")
+        flow.validate_parameters({"system": name, **schedule.parameters})
+        if "dry_run" in flow.parameters.properties:
+            assert "dry_run" in schedule.parameters, f"{schedule.slug} must say dry_run"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_the_nightly_backup_fires_once_a_day_through_both_clock_changes(zone):
+    cron = next(s.cron for s in load_system("myproject-nexa").schedules if s.slug == "daily")
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    dates = asyncio.run(
+        CronSchedule(cron=cron, timezone=zone).get_dates(n=1000, start=start, end=start + timedelta(days=364))
+    )
+    days = [moment.astimezone(ZoneInfo(zone)).date() for moment in dates]
+    assert len(days) == len(set(days)) >= 363
+    assert {moment.astimezone(ZoneInfo(zone)).hour for moment in dates} <= {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"retentoin": {}}, "retentoin: unknown key"),
+        ({"timezone": "Mars/Olympus"}, "'Mars/Olympus' is no time zone"),
+        ({"databases": [{"name": "shop", "dsn": "host=db password=planted-1"}]}, "must hold no password"),
+        ({"databases": [{"name": "shop", "dsn": "service=a", "password": "planted-1"}]}, "write a reference"),
+        ({"repository": {"url": "ftp://x"}}, "write file:///absolute/path or s3://bucket/prefix"),
+        ({"schedules": [{"flow": "database_backup", "slug": "x", "cron": "0 0 2 * * *"}]}, "has 6 fields"),
+        ({"schedules": [{"flow": "database_backup", "slug": "x", "cron": "0 2 1 * 1"}]}, "cron takes that as OR"),
+        ({"name": "other"}, "file and name must agree"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_place_and_without_the_secret(tmp_path, change, sentence):
+    path = tmp_path / "acme.yaml"
+    path.write_text(yaml.safe_dump(VALID | change))
+    with pytest.raises(ConfigurationError) as refused:
+        read_system(path)
+    assert sentence in str(refused.value)
+    assert "planted-1" not in str(refused.value)
+
+
+def test_an_unknown_system_names_the_known_ones():
+    with pytest.raises(ConfigurationError, match="known are: demo, fraiseql"):
+        load_system("frayseql")
