@@ -35,6 +35,7 @@ def postgres():
         server.start()
         yield server
     finally:
+        stopping.reset()  # the last flow of the session left a stop behind it
         server.stop()
         shutil.rmtree(folder)
 
