@@ -127,7 +127,7 @@ class _Climb:
             source = Fingerprint.model_validate_json(self._read("fingerprint"))
             restored = collect(self.copy, None, self._same_modes(source), "nightshift:restore-test")
             rung.findings = compare(source, restored)
-            rung.message = f"{len(source.tables)} tables, all as they were"
+            rung.message = f"{len(source.tables)} tables and what is compared beside them came back as they were"
             if self.manifest.fingerprint_mode is FingerprintMode.OFF:
                 rung.skip("the backup was made without a fingerprint; set backup.fingerprint.mode")
 
