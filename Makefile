@@ -38,4 +38,4 @@ lock:
 	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --python-version 3.11 --extra embedded -o requirements.lock
 	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --python-version 3.11 --extra embedded --extra dev -c requirements.lock -o requirements-dev.lock
+	  --python-version 3.11 --extra embedded --extra dev -o requirements-dev.lock

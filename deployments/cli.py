@@ -7,8 +7,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from deployments import checks
+from deployments.prefect_yaml import ROOT
 from tasks.base.clock import iso, utc_now
 from tasks.base.errors import ConfigurationError, NightshiftError
 from tasks.base.secrets import mask
@@ -100,6 +102,14 @@ def release(options: argparse.Namespace) -> bool:
     return True
 
 
+def deploy(options: argparse.Namespace) -> bool:
+    """Bring the Prefect server to what the system file says: work pool, rules, deployments, schedules."""
+    system = load_system(options.system)
+    from deployments.provisioning import deploy  # noqa: PLC0415 - only who deploys pays for Prefect
+
+    return _print_checks(deploy(system, options.directory or ROOT))
+
+
 def run_flow(options: argparse.Namespace) -> bool:
     """Run a flow in this process, with a Prefect home of its own: no server is needed."""
     parameters = _parameters(options.parameters)
@@ -159,6 +169,9 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("backup", help="id of the backup, see 'nightshift backups'")
         if name == "hold":
             added.add_argument("--reason", required=True)
+    command("deploy", deploy).add_argument(
+        "--directory", type=Path, help="where the project lies on the machines that run it; default: as here"
+    )
     ran = command("run", run_flow, system=False)
     ran.add_argument("flow", help="name of a file in flows/")
     ran.add_argument("parameters", nargs="*", metavar="key=value")

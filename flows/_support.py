@@ -144,7 +144,8 @@ def ended_badly(_flow: Flow[..., Any], run: FlowRun, state: State) -> None:
     webhook.send_message(_alerting(run), f"{run.name} ended {state.name}: {state.message}")
 
 
-HOOKS: dict[str, Any] = {"on_completion": [ended_well], "on_failure": [ended_badly], "on_crashed": [ended_badly]}
+# Of a crashed run the server tells, by an automation: a dead process cannot, and two messages are one too many.
+HOOKS: dict[str, Any] = {"on_completion": [ended_well], "on_failure": [ended_badly]}
 
 
 def _alerting(run: FlowRun) -> Alerting:

@@ -2,13 +2,20 @@
 
 import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psutil
 
 from tasks.base.errors import UnreachableError
+
+_START_SECONDS = 90
+_STOP_SECONDS = 8
+# Analytics would send the demo's doings elsewhere; a backup's log lines belong in the run's log.
+PREFECT_ENVIRONMENT = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_EXTRA_LOGGERS": "nightshift"}
 
 
 def free_port(preferred: int = 0) -> int:
@@ -29,16 +36,61 @@ def program(name: str) -> str:
 
 
 @contextmanager
-def serving(arguments: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+def serving(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[psutil.Popen]:
     """A server while the block runs; it and its children are ended afterwards."""
     with log.open("ab") as output:
-        process = psutil.Popen(arguments, env=environment, stdout=output, stderr=output)
+        process = psutil.Popen(list(arguments), env=dict(environment), stdout=output, stderr=output)
     try:
-        yield
+        yield process
     finally:
-        family = [process, *process.children(recursive=True)]
-        for one in family:
-            if one.is_running():
-                one.terminate()
-        for one in psutil.wait_procs(family, timeout=8)[1]:
-            one.kill()
+        _end(process)
+
+
+@contextmanager
+def prefect_server(environment: Mapping[str, str], log: Path, preferred_port: int = 0) -> Iterator[str]:
+    """Prefect's own server on SQLite in PREFECT_HOME of the environment; its URL."""
+    port = free_port(preferred_port)
+    url = f"http://127.0.0.1:{port}"
+    arguments = [program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    settings = {**environment, **PREFECT_ENVIRONMENT, "PREFECT_API_URL": f"{url}/api"}
+    with serving(arguments, settings, log) as process:
+        wait_for(f"{url}/api/health", process, log)
+        yield url
+
+
+@contextmanager
+def s3_server(folder: Path, key_id: str, secret: str, environment: Mapping[str, str], log: Path) -> Iterator[str]:
+    """A real S3 server (rclone) whose buckets are the folders below `folder`; its endpoint."""
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    arguments = [program("rclone"), "serve", "s3", str(folder), "--addr", endpoint.removeprefix("http://")]
+    # The pair is read as CSV, so it needs the quotes.
+    with serving(arguments, {**environment, "RCLONE_AUTH_KEY": f'"{key_id},{secret}"'}, log) as process:
+        wait_for(endpoint, process, log)
+        yield endpoint
+
+
+def wait_for(url: str, process: psutil.Popen, log: Path) -> None:
+    """Wait until something answers there. Raises UnreachableError that names the log, at once when the process died."""
+    until = time.monotonic() + _START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            httpx.get(url, timeout=2)
+        except httpx.HTTPError:
+            time.sleep(0.2)
+        else:
+            return
+    died = process.poll() is not None
+    raise UnreachableError(f"{'the server died' if died else 'nothing answers'} at {url}; read {log}")
+
+
+def _end(process: psutil.Popen) -> None:
+    family: list[psutil.Process] = [process]
+    try:
+        family += process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return
+    for one in family:
+        if one.is_running():
+            one.terminate()
+    for one in psutil.wait_procs(family, timeout=_STOP_SECONDS)[1]:
+        one.kill()

@@ -1,26 +1,21 @@
 """Real parts, once per session: PostgreSQL 18 from the wheel, a Prefect server, a system file that names them."""
 
+import os
 import shutil
-import socket
 from pathlib import Path
 
 import psycopg
 import pyrage
 import pytest
 import yaml
-from prefect.testing.utilities import prefect_test_harness
 
+from deployments.demo.servers import free_port, prefect_server
 from tasks.base import stopping
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.server import LocalServer, server_folder
+from tests.conftest import PREFECT_PORT
 
 SAMPLE = Path(__file__).with_name("awkward.sql")
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +36,13 @@ def postgres():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def prefect_server():
-    """One Prefect server for all tests."""
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+def prefect_url():
+    """One Prefect server with all of its services for all tests; its URL."""
+    home = Path(os.environ["PREFECT_HOME"])
+    with prefect_server(os.environ, home / "server.log", PREFECT_PORT) as url:
+        assert f"{url}/api" == os.environ["PREFECT_API_URL"], "another process took the port of the tests' server"
+        yield url
+    shutil.rmtree(home)
 
 
 @pytest.fixture

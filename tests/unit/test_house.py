@@ -57,3 +57,11 @@ def test_only_the_clock_reads_the_clock():
         text = path.read_text()
         assert "datetime.now(" not in text, path
         assert "time.time(" not in text, path
+
+
+def test_what_is_tested_is_what_is_installed():
+    def pins(name):
+        lines = (ROOT / name).read_text().splitlines()
+        return {line.split(" ")[0] for line in lines if "==" in line.split(" ")[0] and not line.startswith(" ")}
+
+    assert pins("requirements.lock") <= pins("requirements-dev.lock"), "write both anew: make lock"

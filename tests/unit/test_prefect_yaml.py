@@ -1,19 +1,35 @@
 """prefect.yaml is what the demo's system file says; wrong keys, which Prefect ignores in silence, are found here."""
 
+import pytest
 import yaml
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.flows import load_flow_from_entrypoint
 
-from deployments.prefect_yaml import FILE, page
+from deployments.prefect_yaml import FILE, ROOT, page
 
-KEYS = {"name", "entrypoint", "tags", "parameters", "work_pool", "concurrency_limit", "schedules"}
+KEYS = {"name", "entrypoint", "tags", "parameters", "work_pool", "job_variables", "concurrency_limit", "schedules"}
+ENTRIES = yaml.safe_load(FILE.read_text())["deployments"]
 
 
 def test_it_is_current():
     assert FILE.read_text() == page(), "write it anew: python -m deployments.prefect_yaml"
 
 
-def test_it_holds_no_key_that_prefect_would_ignore():
-    entries = yaml.safe_load(FILE.read_text())["deployments"]
-    for entry in entries:
-        assert set(entry) == KEYS
-        assert all(set(schedule) == {"slug", "cron", "timezone"} for schedule in entry["schedules"])
-    assert len({(entry["entrypoint"], entry["name"]) for entry in entries}) == len(entries)
+def test_names_are_unique():
+    assert len({(entry["entrypoint"], entry["name"]) for entry in ENTRIES}) == len(ENTRIES)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry['entrypoint']} {entry['name']}")
+def test_prefect_takes_every_key_and_every_parameter(entry):
+    assert set(entry) == KEYS
+    assert set(entry["work_pool"]) == {"name"}
+    assert set(entry["job_variables"]) == {"env"}
+    assert set(entry["concurrency_limit"]) == {"limit", "collision_strategy"}
+    flow = load_flow_from_entrypoint(f"{ROOT / entry['entrypoint']}")
+    flow.validate_parameters(entry["parameters"])
+    assert set(entry["parameters"]) <= set(flow.parameters.properties)
+    slugs = [schedule["slug"] for schedule in entry["schedules"]]
+    assert len(set(slugs)) == len(slugs) == 1
+    for schedule in entry["schedules"]:
+        assert set(schedule) == {"slug", "cron", "timezone"}
+        CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])

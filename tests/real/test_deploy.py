@@ -1,0 +1,156 @@
+"""`nightshift deploy` and `prefect deploy` against a real Prefect server with all of its services."""
+
+import subprocess
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Crashed, Running
+
+from deployments.demo.servers import program
+from deployments.prefect_yaml import ROOT
+from deployments.provisioning import deploy
+from tasks.base.errors import ConfigurationError, UnreachableError
+from tasks.base.systems import load_system
+
+SYSTEM = {
+    "name": "acme",
+    "databases": [{"name": "shop", "dsn": "service=shop"}],
+    "repository": {"url": "file:///var/backups"},
+    "alerting": {"webhook_url": "env:ACME_HOOK"},
+    "schedules": [
+        {"flow": "database_backup", "slug": "nightly", "cron": "0 2 * * *", "procedures": ["MN-055"]},
+        {"flow": "backup_retention", "slug": "weekly", "cron": "0 7 * * 0", "parameters": {"dry_run": False}},
+    ],
+}
+
+
+@pytest.fixture
+def client():
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def hook(monkeypatch):
+    """A webhook on loopback; the bodies that it was sent."""
+    bodies = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    listening = HTTPServer(("127.0.0.1", 0), Hook)
+    Thread(target=listening.serve_forever, daemon=True).start()
+    monkeypatch.setenv("ACME_HOOK", f"http://127.0.0.1:{listening.server_port}/planted-hook-token")
+    yield bodies
+    listening.shutdown()
+    listening.server_close()
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.setenv("NIGHTSHIFT_SYSTEMS", str(tmp_path))
+
+    def write(**changes):
+        (tmp_path / "acme.yaml").write_text(yaml.safe_dump(SYSTEM | changes))
+        return load_system("acme")
+
+    return write
+
+
+def done(system):
+    return {result.target: result.message.split(",")[0] for result in deploy(system)}
+
+
+def wait_until(condition, seconds=30):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := condition():
+            return found
+        time.sleep(0.3)
+    pytest.fail(f"not within {seconds} s")
+
+
+def test_a_second_deploy_changes_nothing_and_keeps_what_the_operator_paused(client, hook, write):
+    first = done(write())
+    assert first["database_backup/acme-nightly"] == "created"
+    assert set(done(write()).values()) == {"unchanged"}
+    there = client.read_deployment_by_name("database_backup/acme-nightly")
+    client.update_deployment_schedule(there.id, there.schedules[0].id, active=False)
+    assert set(done(write()).values()) == {"unchanged"}
+    later = write(schedules=[SYSTEM["schedules"][0] | {"cron": "0 3 * * *"}, SYSTEM["schedules"][1]])
+    assert done(later)["database_backup/acme-nightly"] == "updated"
+    there = client.read_deployment_by_name("database_backup/acme-nightly")
+    assert [(one.schedule.cron, one.active) for one in there.schedules] == [("0 3 * * *", False)]
+    assert there.parameters == {"system": "acme"}
+
+
+def test_what_left_the_file_leaves_the_server(client, hook, write):
+    done(write())
+    by_hand = [{"flow": "database_backup", "slug": "nightly"}]
+    assert done(write(schedules=by_hand, alerting={})) == {
+        "nightshift": "unchanged",
+        "nightshift: a run whose process died": "unchanged",
+        "nightshift: a late run of acme": "updated",
+        "nightshift: a crashed run of acme": "removed",
+        "database_backup/acme-nightly": "updated",
+        "acme-weekly": "removed",
+    }
+    assert client.read_deployment_by_name("database_backup/acme-nightly").schedules == []
+    assert "planted-hook-token" not in str(client.read_block_documents(include_secrets=True))
+
+
+def test_every_schedule_makes_runs(client, hook, write):
+    """The locked packages fit together: with a wrong SQLAlchemy the scheduler fails in silence."""
+    done(write())
+
+    def planned():
+        runs = client.read_flow_runs()
+        return {run.parameters.get("dry_run", "backup") for run in runs if run.auto_scheduled} == {False, "backup"}
+
+    wait_until(planned)
+
+
+def test_a_crashed_run_sends_one_message(client, hook, write):
+    done(write())
+    there = client.read_deployment_by_name("database_backup/acme-nightly")
+    run = client.create_flow_run_from_deployment(there.id, name='crash "test"')
+    client.set_flow_run_state(run.id, Running(), force=True)
+    client.set_flow_run_state(run.id, Crashed(), force=True)
+    wait_until(lambda: hook)
+    time.sleep(1)
+    assert [yaml.safe_load(body) for body in hook] == [
+        {"text": 'crash "test" crashed; start it again, it cleans up first'}
+    ]
+
+
+def test_plain_prefect_deploy_reads_the_file(client):
+    deploy(load_system("demo"))
+    ran = subprocess.run(
+        [program("prefect"), "--no-prompt", "deploy", "--all"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    there = client.read_deployment_by_name("restore_test/demo-monthly")
+    assert there.parameters == {"system": "demo", "pick": "random-older"}
+    assert [one.schedule.cron for one in there.schedules] == ["0 6 1 * *"]
+
+
+def test_without_a_server_it_says_what_to_start(write, hook):
+    with temporary_settings({PREFECT_API_URL: None}), pytest.raises(ConfigurationError, match="prefect server start"):
+        deploy(write())
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}),
+        pytest.raises(UnreachableError, match="no Prefect server answers at"),
+    ):
+        deploy(write())
