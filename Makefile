@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-clean test lint types lock
+.PHONY: help setup demo demo-clean test bench lint types lock
 
 help:
 	@echo "make demo [ONCE=1]  backup, verification and restore test on embedded servers, with the Prefect UI"
 	@echo "make demo-clean     remove the demo's data folder"
 	@echo "make test           unit tests and tests on real servers"
+	@echo "make bench          ratios against the bare tools; SIZE_MB=600 of archive, ONLY=row"
 	@echo "make lint types     ruff, mypy"
 
 .venv/installed: requirements-dev.lock pyproject.toml
@@ -20,6 +21,9 @@ setup: .venv/installed
 
 test: setup
 	$(BIN)/python -m pytest
+
+bench: setup
+	SIZE_MB=$(SIZE_MB) ONLY=$(ONLY) $(BIN)/python -m benchmarks
 
 lint: setup
 	$(BIN)/ruff check .

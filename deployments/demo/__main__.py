@@ -2,35 +2,34 @@
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
-import boto3
-import httpx
 import psycopg
 import pyrage
 
-from deployments.demo.servers import free_port, program, serving
+from deployments.demo.servers import free_port, prefect_server, program, s3_server, serving
+from deployments.prefect_yaml import ROOT
 from tasks.base.errors import NightshiftError, UnreachableError
+from tasks.base.programs import Program, output_of
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.server import LocalServer, server_folder
 
-ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".nightshift" / "demo"
-JOBS = ("database_backup/demo-nightly", "backup_verification/demo-evening", "restore_test/demo-weekly")
+_UI_PORT = 4200
+_S3_KEY_ID, _S3_SECRET = "embedded-s3-key-id", "embedded-s3-secret-key"
 
 
 def main() -> None:
     """Start everything, run the main job, and stay until Ctrl-C; `--once` ends by itself."""
     parser = argparse.ArgumentParser(prog="make demo")
-    parser.add_argument("--once", action="store_true")
-    parser.add_argument("--clean", action="store_true")
+    parser.add_argument("--once", action="store_true", help="end after the main job; exit code 0 only if all went well")
+    parser.add_argument("--clean", action="store_true", help="remove the demo's data folder")
     options = parser.parse_args()
     if options.clean:
         shutil.rmtree(HOME, ignore_errors=True)
@@ -38,8 +37,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with servers() as url:
-            good = run_jobs()
-            print(f"Prefect UI {url}   logs and objects {HOME}", flush=True)
+            # Prefect reads the server's address when it is imported.
+            from deployments.demo.jobs import run_jobs  # noqa: PLC0415
+
+            good = run_jobs(url, HOME)
             if not options.once:
                 print("Ctrl-C stops everything", flush=True)
                 signal.pause()
@@ -52,29 +53,27 @@ def main() -> None:
 
 @contextmanager
 def servers() -> Iterator[str]:
-    """PostgreSQL, S3, Prefect server and worker, provisioned; the URL of the UI."""
+    """PostgreSQL, S3, Prefect server and worker, everything deployed; the URL of the UI."""
     HOME.mkdir(parents=True, exist_ok=True)
+    # The worker's runs read all of it from their environment, as on a real machine.
+    settings = {"PREFECT_HOME": str(HOME / "prefect"), **keys()}
+    os.environ |= settings
     with ExitStack() as stack:
-        environment = dict(os.environ) | keys() | {"PREFECT_HOME": str(HOME / "prefect"), "PWD": str(ROOT)}
-        environment |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_EXTRA_LOGGERS": "nightshift"}
-        environment["PGSERVICEFILE"] = stack.enter_context(database())
-        environment["NIGHTSHIFT_DEMO_S3_ENDPOINT"] = stack.enter_context(store(environment))
-        port = free_port(4200)
-        url = f"http://127.0.0.1:{port}"
-        environment["PREFECT_API_URL"] = f"{url}/api"
-        serve = [program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        stack.enter_context(serving(serve, environment, HOME / "server.log"))
-        wait_for(f"{url}/api/health", HOME / "server.log")
-        os.environ.update(environment)
-        step([program("prefect"), "work-pool", "create", "nightshift", "--type", "process", "--overwrite"])
-        step([program("prefect"), "--no-prompt", "deploy", "--all"])
+        print("starting PostgreSQL, S3, the Prefect server and a worker", flush=True)
+        url = stack.enter_context(prefect_server(os.environ, HOME / "server.log", _UI_PORT))
+        settings["PREFECT_API_URL"] = f"{url}/api"
+        settings["PGSERVICEFILE"] = stack.enter_context(database())
+        settings["NIGHTSHIFT_DEMO_S3_ENDPOINT"] = stack.enter_context(store())
+        os.environ |= settings
+        write_environment(settings)
+        step(sys.executable, "-m", "deployments.cli", "deploy", "demo")
         worker = [program("prefect"), "worker", "start", "--pool", "nightshift", "--name", "demo"]
-        stack.enter_context(serving(worker, environment, HOME / "worker.log"))
+        stack.enter_context(serving(worker, os.environ, HOME / "worker.log"))
         yield url
 
 
 def keys() -> dict[str, str]:
-    """The demo's own keys, made once and kept for its owner only."""
+    """The demo's own keys; the one of age is made once and kept for its owner only."""
     path = HOME / "age.key"
     if not path.exists():
         path.touch(mode=0o600)
@@ -83,9 +82,16 @@ def keys() -> dict[str, str]:
     return {
         "NIGHTSHIFT_DEMO_AGE_IDENTITY": str(identity),
         "NIGHTSHIFT_DEMO_AGE_RECIPIENT": str(identity.to_public()),
-        "NIGHTSHIFT_DEMO_S3_KEY_ID": "embedded-s3-key-id",
-        "NIGHTSHIFT_DEMO_S3_SECRET": "embedded-s3-secret-key",
+        "NIGHTSHIFT_DEMO_S3_KEY_ID": _S3_KEY_ID,
+        "NIGHTSHIFT_DEMO_S3_SECRET": _S3_SECRET,
     }
+
+
+def write_environment(settings: Mapping[str, str]) -> None:
+    """What a second terminal needs to use the running demo, for its owner only: `. .nightshift/demo/environment`."""
+    path = HOME / "environment"
+    path.touch(mode=0o600)
+    path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
 
 
 @contextmanager
@@ -112,58 +118,17 @@ def database() -> Iterator[str]:
 
 
 @contextmanager
-def store(environment: dict[str, str]) -> Iterator[str]:
-    """A real S3 server over a folder, with its bucket; the endpoint."""
-    folder, port = HOME / "objects", free_port()
+def store() -> Iterator[str]:
+    """A real S3 server over a folder with the demo's bucket; the endpoint."""
+    folder = HOME / "objects"
     (folder / "nightshift").mkdir(parents=True, exist_ok=True)
-    key, secret = environment["NIGHTSHIFT_DEMO_S3_KEY_ID"], environment["NIGHTSHIFT_DEMO_S3_SECRET"]
-    serve = [program("rclone"), "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}"]
-    endpoint = f"http://127.0.0.1:{port}"
-    with serving(serve, environment | {"RCLONE_AUTH_KEY": f'"{key},{secret}"'}, HOME / "s3.log"):
-        wait_for(endpoint, HOME / "s3.log")
-        client = boto3.client(
-            "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret
-        )
-        client.head_bucket(Bucket="nightshift")
+    with s3_server(folder, _S3_KEY_ID, _S3_SECRET, os.environ, HOME / "s3.log") as endpoint:
         yield endpoint
 
 
-def run_jobs() -> bool:
-    """Run the main job as deployment runs; True when all ended Completed."""
-    from prefect.deployments import run_deployment  # noqa: PLC0415 - Prefect reads PREFECT_API_URL when it is imported
-
-    good = True
-    for job in JOBS:
-        started = time.monotonic()
-        ended: Any = run_deployment(job, timeout=300, poll_interval=1)
-        state = ended.state
-        good = good and state is not None and state.is_completed()
-        words = f"{state.name}{': ' + state.message if state and state.message else ''}" if state else "unknown"
-        print(f"{job:36} {time.monotonic() - started:6.1f} s  {words}", flush=True)
-    for command in (("backups", "demo"), ("receipts", "demo")):
-        step([sys.executable, "-m", "deployments.cli", *command], show=True)
-    return good
-
-
-def step(arguments: list[str], *, show: bool = False) -> None:
-    """Run a program of ours to its end. Raises UnreachableError when it fails; its output is in demo.log."""
-    from tasks.base.programs import Program, output_of  # noqa: PLC0415
-
-    output = output_of(Program(arguments=tuple(arguments), deadline_seconds=180, cwd=ROOT))
-    if show:
-        print(output, flush=True)
-
-
-def wait_for(url: str, log: Path) -> None:
-    """Wait until something answers there. Raises UnreachableError that names the log."""
-    for _ in range(120):
-        try:
-            httpx.get(url, timeout=2)
-        except httpx.HTTPError:
-            time.sleep(0.5)
-        else:
-            return
-    raise UnreachableError(f"nothing answers at {url}; read {log}")
+def step(*arguments: str) -> None:
+    """Run a program of ours to its end. Raises ToolFailedError with what it said when it fails."""
+    output_of(Program(arguments=arguments, deadline_seconds=180, cwd=ROOT))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ def free_port(preferred: int = 0) -> int:
     """The preferred loopback port when it is free, else any free one."""
     for port in (preferred, 0):
         with socket.socket() as found:
+            # A listener is still refused; what a server that has just ended left in TIME_WAIT is not.
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 found.bind(("127.0.0.1", port))
             except OSError:

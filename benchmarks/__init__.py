@@ -1,0 +1,1 @@
+"""Ratios against the bare tools, in the same run: `make bench SIZE_MB=600 [ONLY=row]`."""

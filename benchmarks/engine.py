@@ -1,0 +1,66 @@
+"""The measured side in a process of its own: reads a job, says it is ready, runs it on a newline, says the seconds.
+
+So interpreter start and imports are not timed, and the memory that is sampled is the engine's and its children's.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tasks.base.clock import new_run_id, stopwatch, utc_now
+from tasks.base.system import BackupPolicy, Database, RepositoryPolicy, RestoreTestPolicy, RetentionPolicy
+from tasks.postgres.backup.logical import back_up
+from tasks.postgres.restore.logical import prove
+from tasks.repository import catalog, records, retention
+from tasks.repository.opening import open_store
+
+SYSTEM = "bench"
+
+
+def backup(job: dict[str, Any]) -> str:
+    """One backup; its prefix in the repository."""
+    store = open_store(RepositoryPolicy(url=job["repository"]))
+    policy = BackupPolicy(recipients=(job["recipient"],), fingerprint={"mode": job["fingerprint"]})
+    database = Database(name="shop", dsn=job["dsn"])
+    return back_up(SYSTEM, database, policy, store, new_run_id(), lambda *_: None).prefix
+
+
+def restore_test(job: dict[str, Any]) -> str:
+    """One restore test with all that it checks. Raises RuntimeError when the backup is not proven."""
+    store = open_store(RepositoryPolicy(url=job["repository"]))
+    proof = prove(store, catalog.load_manifest(store, job["backup"]), RestoreTestPolicy(identity=job["identity"]))
+    if proof.proven != "proven":
+        raise RuntimeError(f"not proven: {[rung for rung in proof.rungs if rung.verdict != 'OK']}")
+    return ", ".join(f"{rung.name} {rung.duration_seconds}" for rung in proof.rungs)
+
+
+def plan_retention(job: dict[str, Any]) -> str:
+    """The plan for everything in the repository."""
+    store = open_store(RepositoryPolicy(**job["policy"]))
+    backups = catalog.list_backups(store, SYSTEM)
+    decisions = retention.plan(
+        backups,
+        RetentionPolicy(),
+        utc_now(),
+        proven=records.proven_backup_ids(store, SYSTEM, "shop"),
+        held=records.held_backup_ids(store, SYSTEM, "shop"),
+        dependencies={},
+        zone="UTC",
+    )
+    return f"{len(decisions)} backups planned"
+
+
+def main() -> None:
+    """Run one job, see the module."""
+    job = json.loads(Path(sys.argv[1]).read_text())
+    work = {"backup": backup, "restore_test": restore_test, "plan_retention": plan_retention}[job["work"]]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    elapsed = stopwatch()
+    said = work(job)
+    print(json.dumps({"seconds": elapsed(), "said": said}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The demo's main job: backup, verification and restore test as deployment runs, watched until they end."""
+
+import sys
+import time
+from pathlib import Path
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterType
+from prefect.client.schemas.objects import State
+
+from tasks.base.clock import stopwatch
+from tasks.base.systems import load_system
+from tasks.base.words import Verdict
+from tasks.repository import catalog, records
+from tasks.repository.opening import open_store
+from tasks.repository.store import Store
+
+_JOBS = ("database_backup/demo-nightly", "backup_verification/demo-evening", "restore_test/demo-weekly")
+_DEADLINE_SECONDS = 300
+_POLL_SECONDS = 0.5
+
+
+def run_jobs(url: str, home: Path) -> bool:
+    """Run the jobs one after the other; True when all ended Completed and the newest backup is proven."""
+    with get_client(sync_client=True) as client:
+        good = all(_run(client, job) for job in _JOBS)
+    system = load_system("demo")
+    store = open_store(system.repository)
+    proven = _print_result(store, system.name, system.databases[0].name)
+    print(f"UI        {url}/deployments")
+    print(f"reports   {home / 'objects' / 'nightshift' / 'demo' / system.name / 'reports'} (CSV)")
+    print(f"receipts  . {home / 'environment'} && .venv/bin/nightshift receipts {system.name} --verify")
+    print(f"logs      {home}", flush=True)
+    return good and proven
+
+
+def _run(client: SyncPrefectClient, job: str) -> bool:
+    """Start one deployment run and say how it goes; True when it ended Completed."""
+    deployment = client.read_deployment_by_name(job)
+    run = client.create_flow_run_from_deployment(deployment.id)
+    elapsed, said = stopwatch(), ""
+    while elapsed() < _DEADLINE_SECONDS:
+        state = client.read_flow_run(run.id).state
+        if state is not None and state.is_final():
+            _say(f"{job:34} {elapsed():5.1f} s  {_in_words(state)}", end="\n")
+            return bool(state.is_completed())
+        doing = f"{job:34} {elapsed():5.1f} s  {state.name if state else ''}{_progress(client, run.id)}"
+        if doing != said:
+            _say(doing)
+            said = doing
+        time.sleep(_POLL_SECONDS)
+    _say(f"{job:34} did not end within {_DEADLINE_SECONDS} s", end="\n")
+    return False
+
+
+def _in_words(state: State) -> str:
+    return f"{state.name}{': ' + state.message if state.message else ''}"
+
+
+def _progress(client: SyncPrefectClient, run_id: UUID) -> str:
+    """The newest progress artifact of a run, as the UI shows it."""
+    artifacts = client.read_artifacts(
+        artifact_filter=ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]), type=ArtifactFilterType(any_=["progress"])
+        )
+    )
+    newest = max(artifacts, key=lambda artifact: str(artifact.updated), default=None)
+    return f" {newest.data:3.0f} %" if newest is not None and isinstance(newest.data, int | float) else ""
+
+
+def _say(line: str, end: str = "") -> None:
+    """One line that is written over on a terminal; elsewhere only the last word counts."""
+    if sys.stdout.isatty():
+        print(f"\r\033[K{line}", end=end, flush=True)
+    elif end:
+        print(line, flush=True)
+
+
+def _print_result(store: Store, system: str, database: str) -> bool:
+    """The table at the end; True when the newest backup was proven by its restore."""
+    backups = catalog.list_backups(store, system, database)
+    receipts = records.list_receipts(store, system, database)
+    if not backups or not receipts:
+        return False
+    manifest, receipt = catalog.load_manifest(store, backups[-1]), receipts[-1]
+    rto = "-" if receipt.rto_seconds is None else f"{receipt.rto_seconds:.1f} s"
+    print(f"\n{'backup':26} {'raw':>9} {'stored':>9} {'duration':>9} {'verdict':10} {'RTO':>7}")
+    raw, stored = manifest.file("archive").raw_bytes / 1e6, manifest.stored_bytes / 1e6
+    seconds = manifest.durations_seconds["total"]
+    print(f"{manifest.backup_id:26} {raw:6.1f} MB {stored:6.1f} MB {seconds:7.1f} s {receipt.proven:10} {rto:>7}\n")
+    return receipt.backup_id == manifest.backup_id and receipt.verdict is Verdict.OK
