@@ -85,16 +85,15 @@ def begin(flow: str, system: str) -> Iterator[Run]:
         stopping.stop_all()
 
 
-def conclude(run: Run, result: Result) -> Result | State[Result]:
-    """Publish, then: FAIL and INCOMPLETE raise, WARN and SKIP end Completed under 'With warnings', else the result."""
+def conclude(run: Run, result: Result) -> State[Result]:
+    """Publish, then: FAIL and INCOMPLETE raise, all else ends Completed, WARN and SKIP under the name 'With warnings'."""
     publish(result, run.store, procedures_of(run))
     if result.verdict is Verdict.FAIL:
         raise NightshiftError(result.headline)
     if result.verdict is Verdict.INCOMPLETE:
         raise IncompleteError(result.headline)
-    if result.verdict in (Verdict.WARN, Verdict.SKIP):
-        return Completed(name="With warnings", message=result.headline, data=result)
-    return result
+    name = "With warnings" if result.verdict in (Verdict.WARN, Verdict.SKIP) else "Completed"
+    return Completed(name=name, message=result.headline, data=result)
 
 
 def bounded(

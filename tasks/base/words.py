@@ -89,7 +89,8 @@ class FlowResult(Frozen):
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items()) or "nothing was checked"
         worst = next((check for check in self.checks if check.verdict == self.verdict), None)
         plan = "plan only, nothing was changed; " if self.dry_run else ""
-        if worst is None or self.verdict is Verdict.OK:
+        # Of several that are well the count says it all; a single one, or the worst, speaks for itself.
+        if worst is None or not worst.message or (self.verdict is Verdict.OK and len(self.checks) > 1):
             return plan + counts
         return f"{plan}{counts}: {worst.target}: {worst.message}"
 

@@ -3,7 +3,9 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -15,6 +17,8 @@ from tasks.repository import journal
 from tasks.repository.store import Store
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_CHECKS = ("verdict", "target", "check", "message", "next")
+_PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
 _ARTIFACT_ROWS = 200
 
 
@@ -52,14 +56,12 @@ def publish(result: FlowResult, store: Store, procedures: Sequence[str] = ()) ->
     Safe to run again: report keys carry the run, artifacts are versions of one key, evidence is folded by run.
     """
     key = f"{result.flow}-{result.system}".replace("_", "-")
-    create_table_artifact(
-        [{name: _cell(value) for name, value in row.items()} for row in result.csv_rows()[:_ARTIFACT_ROWS]],
-        key=f"{key}-table",
-        description=mask(result.headline),
-    )
+    rows = [{name: _cell(value) for name, value in row.items()} for row in result.csv_rows()]
+    create_table_artifact(rows[:_ARTIFACT_ROWS], key=f"{key}-table", description=mask(result.headline))
     create_markdown_artifact(as_markdown(result), key=key, description=mask(result.headline))
     prefix = report_prefix(result)
-    store.put(f"{prefix}/report.csv", as_csv(result.csv_header, result.csv_rows()))
+    store.put(f"{prefix}/report.csv", as_csv(result.csv_header, rows))
+    store.put(f"{prefix}/report.html", as_html(result))
     store.put(f"{prefix}/result.json", mask(result.model_dump_json(indent=2)).encode())
     journal.append(store, result.system, "evidence", [_evidence(result, procedures)], result.run_id)
     return prefix
@@ -67,24 +69,50 @@ def publish(result: FlowResult, store: Store, procedures: Sequence[str] = ()) ->
 
 def as_markdown(result: FlowResult) -> str:
     """The result as a person reads it: the verdict first, then what is not OK, then the rest."""
-    worst_first = sorted(result.checks, key=lambda check: list(Verdict).index(check.verdict), reverse=True)
     lines = [
         f"# {result.verdict}: {result.flow} {result.system}",
         "",
-        f"{mask(result.headline)}",
+        mask(result.headline),
         "",
         f"{iso(result.started_at)} to {iso(result.finished_at)}, run `{result.run_id}`",
-        "",
-        "| verdict | target | check | message | next |",
-        "|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {check.verdict} | {' | '.join(map(_md, (check.target, check.name, check.message, check.next_command)))} |"
-        for check in worst_first[:_ARTIFACT_ROWS]
-    ]
-    if len(worst_first) > _ARTIFACT_ROWS:
-        lines.append(f"\n{len(worst_first) - _ARTIFACT_ROWS} further checks are in report.csv.")
+    for header, rows in _tables(result):
+        lines += ["", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+        lines += [f"| {' | '.join(_md(row[name]) for name in header)} |" for row in rows[:_ARTIFACT_ROWS]]
+        if len(rows) > _ARTIFACT_ROWS:
+            lines += ["", f"{len(rows) - _ARTIFACT_ROWS} further rows are in report.html."]
     return "\n".join(lines)
+
+
+def as_html(result: FlowResult) -> bytes:
+    """The same as a page that needs nothing but itself."""
+    page = _PAGES.get_template("report.html.j2").render(
+        result=result,
+        headline=mask(result.headline),
+        started=iso(result.started_at),
+        finished=iso(result.finished_at),
+        tables=_tables(result),
+    )
+    return page.encode()
+
+
+def _tables(result: FlowResult) -> list[tuple[Sequence[str], list[dict[str, object]]]]:
+    """The checks, the worst first, and below them the rows of the CSV when they are not the checks themselves."""
+    worst_first = sorted(result.checks, key=lambda check: list(Verdict).index(check.verdict), reverse=True)
+    checks = [
+        dict(
+            zip(
+                _CHECKS,
+                map(_cell, (str(one.verdict), one.target, one.name, one.message, one.next_command)),
+                strict=True,
+            )
+        )
+        for one in worst_first
+    ]
+    if result.csv_header == FlowResult.csv_header:
+        return [(_CHECKS, checks)]
+    rows = [{name: _cell(value) for name, value in row.items()} for row in result.csv_rows()]
+    return [(_CHECKS, checks), (result.csv_header, rows)]
 
 
 def _evidence(result: FlowResult, procedures: Sequence[str]) -> dict[str, object]:
@@ -100,8 +128,8 @@ def _evidence(result: FlowResult, procedures: Sequence[str]) -> dict[str, object
 
 
 def _cell(value: object) -> object:
-    return mask(value) if isinstance(value, str) else value
+    return mask(value) if isinstance(value, str) else "" if value is None else value
 
 
-def _md(text: str) -> str:
-    return mask(text).replace("|", "\\|").replace("\n", " ")
+def _md(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")

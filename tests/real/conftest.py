@@ -8,6 +8,7 @@ import psycopg
 import pyrage
 import pytest
 import yaml
+from prefect.logging.handlers import APILogHandler
 
 from deployments.demo.servers import free_port, prefect_server
 from tasks.base import stopping
@@ -42,7 +43,7 @@ def prefect_url():
     with prefect_server(os.environ, home / "server.log", PREFECT_PORT) as url:
         assert f"{url}/api" == os.environ["PREFECT_API_URL"], "another process took the port of the tests' server"
         yield url
-    shutil.rmtree(home)
+        APILogHandler.flush()
 
 
 @pytest.fixture

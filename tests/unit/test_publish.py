@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.base.secrets import mask
 from tasks.base.words import CheckResult, Verdict
-from tasks.report.publish import as_csv, as_markdown, guarded
+from tasks.report.publish import as_csv, as_html, as_markdown, guarded
 from tests.unit.test_words import result
 
 
@@ -40,3 +40,12 @@ def test_markdown_says_the_worst_first_and_escapes_bars():
     )
     assert text.splitlines()[0] == "# FAIL: f s"
     assert text.index("| FAIL | a\\|b") < text.index("| OK | shop")
+
+
+def test_the_page_escapes_what_a_database_may_hold_and_masks_secrets():
+    check = CheckResult(name="hash", target="<script>", verdict=Verdict.FAIL, message="password=hunter22 <b>")
+    page = as_html(result().with_checks(check)).decode()
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+    assert "hunter22" not in page
+    assert page.startswith("<!doctype html>")
