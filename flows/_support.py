@@ -86,7 +86,7 @@ def begin(flow: str, system: str) -> Iterator[Run]:
 
 
 def conclude(run: Run, result: Result) -> State[Result]:
-    """Publish, then: FAIL and INCOMPLETE raise, all else ends Completed, WARN and SKIP under the name 'With warnings'."""
+    """Publish; then FAIL and INCOMPLETE raise, all else ends Completed, WARN and SKIP as 'With warnings'."""
     publish(result, run.store, procedures_of(run))
     if result.verdict is Verdict.FAIL:
         raise NightshiftError(result.headline)

@@ -43,7 +43,7 @@ def prefect_url():
     with prefect_server(os.environ, home / "server.log", PREFECT_PORT) as url:
         assert f"{url}/api" == os.environ["PREFECT_API_URL"], "another process took the port of the tests' server"
         yield url
-        APILogHandler.flush()
+        APILogHandler().flush()
 
 
 @pytest.fixture
