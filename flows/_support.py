@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import TerminationSignal
 from prefect.flows import Flow
 from prefect.futures import PrefectFuture
 from prefect.runtime import deployment, flow_run
@@ -28,6 +29,8 @@ from tasks.repository.store import Store
 
 # Wide enough for any system; how many run at a time is the system's own setting, see `bounded`.
 THREADS: Any = ThreadPoolTaskRunner(max_workers=16)
+# A cancelled run has ended within ten seconds of the signal.
+_END_SECONDS = 9.0
 Target = TypeVar("Target")
 Outcome = TypeVar("Outcome")
 Result = TypeVar("Result", bound=FlowResult)
@@ -75,12 +78,20 @@ class Run:
 
 @contextmanager
 def begin(flow: str, system: str) -> Iterator[Run]:
-    """Load the system and open its repository; whatever way the block is left, nothing that it started runs on."""
+    """Load the system and open its repository; whatever way the block is left, nothing that it started runs on.
+
+    Tasks that run programs or queries are submitted to THREADS: the main thread only waits, so that a cancel, which
+    Prefect raises there, stops them all at once. What a thread still waits for (a retry's delay, a store that does
+    not answer) cannot be interrupted; a cancelled process ends without it.
+    """
     stopping.reset()
     loaded = load_system(system)
     run = Run(flow, loaded, open_store(loaded.repository), new_run_id(), utc_now())
     try:
         yield run
+    except TerminationSignal as cancelled:
+        stopping.end_process_after(_END_SECONDS, exit_code=128 + cancelled.signal)
+        raise
     finally:
         stopping.stop_all()
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
 
 from flows import _support
 from tasks.base.errors import NightshiftError, UnreachableError
@@ -39,7 +40,20 @@ def verify_backup(run: _support.Run, database: Database) -> list[CheckResult]:
         return verify_newest(run.system, database, run.store, run.run_id)
 
 
-@flow(name=FLOW, flow_run_name=_support.run_name(FLOW), persist_result=False, **_support.HOOKS)
+def _outcome(database: Database, future: PrefectFuture[list[CheckResult]]) -> list[CheckResult]:
+    try:
+        return future.result()
+    except NightshiftError as error:
+        return [CheckResult(name="verification", target=database.name, verdict=Verdict.FAIL, message=str(error))]
+
+
+@flow(
+    name=FLOW,
+    flow_run_name=_support.run_name(FLOW),
+    persist_result=False,
+    task_runner=_support.THREADS,
+    **_support.HOOKS,
+)
 def backup_verification(system: str, databases: list[str] | None = None) -> Any:
     """Verify that the newest backup of each database is present, recent, whole and listable.
 
@@ -48,12 +62,8 @@ def backup_verification(system: str, databases: list[str] | None = None) -> Any:
         databases: Names of the databases to verify; empty for all of the system.
     """
     with _support.begin(FLOW, system) as run:
-        checks: list[CheckResult] = []
-        for database in run.databases(databases):
-            try:
-                checks += verify_backup(run, database)
-            except NightshiftError as error:
-                checks.append(
-                    CheckResult(name="verification", target=database.name, verdict=Verdict.FAIL, message=str(error))
-                )
-        return _support.conclude(run, VerificationResult(**run.facts(), checks=tuple(checks)))
+        outcomes = _support.bounded(
+            run.databases(databases), 1, lambda database: verify_backup.submit(run, database), _outcome
+        )
+        checks = tuple(check for outcome in outcomes for check in outcome)
+        return _support.conclude(run, VerificationResult(**run.facts(), checks=checks))

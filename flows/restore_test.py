@@ -5,10 +5,12 @@ from typing import Any, ClassVar, Literal
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
 
 from flows import _support
 from tasks.base.clock import utc_now
 from tasks.base.errors import MissingError, NightshiftError
+from tasks.base.orphans import end_orphans
 from tasks.base.run import run_context
 from tasks.base.system import BackupKind, Database
 from tasks.base.words import CheckResult, FlowResult, Verdict
@@ -81,7 +83,9 @@ def prove_backup(run: _support.Run, database: Database, pick: Pick) -> Receipt:
     """Restore one backup into a sandbox, compare it, and store the receipt."""
     backup, started = choose(run, database, pick), utc_now()
     manifest = load_manifest(run.store, backup)
-    with run_context(run.run_id, f"{run.system.name}/{database.name}/restore-test"):
+    subject = f"{run.system.name}/{database.name}/restore-test"
+    end_orphans(subject)
+    with run_context(run.run_id, subject):
         proof = prove(run.store, manifest, run.system.restore_test)
     receipt = Receipt(
         backup_id=manifest.backup_id,
@@ -121,7 +125,20 @@ def _check(run: _support.Run, receipt: Receipt) -> CheckResult:
     )
 
 
-@flow(name=FLOW, flow_run_name=_support.run_name(FLOW), persist_result=False, **_support.HOOKS)
+def _outcome(database: Database, future: PrefectFuture[Receipt]) -> Receipt | CheckResult:
+    try:
+        return future.result()
+    except NightshiftError as error:
+        return CheckResult(name="restore test", target=database.name, verdict=Verdict.FAIL, message=str(error))
+
+
+@flow(
+    name=FLOW,
+    flow_run_name=_support.run_name(FLOW),
+    persist_result=False,
+    task_runner=_support.THREADS,
+    **_support.HOOKS,
+)
 def restore_test(system: str, databases: list[str] | None = None, pick: Pick = "newest") -> Any:
     """Prove backups by restoring them into a sandbox and comparing table by table; nothing of the source is touched.
 
@@ -131,16 +148,9 @@ def restore_test(system: str, databases: list[str] | None = None, pick: Pick = "
         pick: newest backup of each database, or a random older one.
     """
     with _support.begin(FLOW, system) as run:
-        receipts: list[Receipt] = []
-        checks: list[CheckResult] = []
-        for database in run.databases(databases):
-            try:
-                receipt = prove_backup(run, database, pick)
-            except NightshiftError as error:
-                checks.append(
-                    CheckResult(name="restore test", target=database.name, verdict=Verdict.FAIL, message=str(error))
-                )
-                continue
-            receipts.append(receipt)
-            checks.append(_check(run, receipt))
-        return _support.conclude(run, RestoreTestResult(**run.facts(), checks=tuple(checks), receipts=tuple(receipts)))
+        outcomes = _support.bounded(
+            run.databases(databases), 1, lambda database: prove_backup.submit(run, database, pick), _outcome
+        )
+        receipts = tuple(outcome for outcome in outcomes if isinstance(outcome, Receipt))
+        checks = tuple(_check(run, one) if isinstance(one, Receipt) else one for one in outcomes)
+        return _support.conclude(run, RestoreTestResult(**run.facts(), checks=checks, receipts=receipts))

@@ -4,9 +4,8 @@ import contextlib
 
 import psutil
 
-from tasks.base.run import OWNER, SUBJECT, identity_of
-
-_GRACE_SECONDS = 3.0
+from tasks.base.processes import end_processes, is_alive
+from tasks.base.run import OWNER, SUBJECT
 
 
 def end_orphans(subject: str) -> list[str]:
@@ -17,14 +16,9 @@ def end_orphans(subject: str) -> list[str]:
     orphans = [process for process in psutil.process_iter() if _is_orphan(process, subject)]
     names = []
     for process in orphans:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.Error):
             names.append(f"{process.pid} {process.name()}")
-            process.terminate()
-    _, alive = psutil.wait_procs(orphans, timeout=_GRACE_SECONDS)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+    end_processes(orphans)
     return names
 
 
@@ -33,14 +27,4 @@ def _is_orphan(process: psutil.Process, subject: str) -> bool:
         environment = process.environ()
     except (psutil.Error, OSError):
         return False
-    return environment.get(SUBJECT) == subject and not _alive(environment.get(OWNER, ""))
-
-
-def _alive(owner: str) -> bool:
-    """True when the process PID:START_TIME still runs; an owner that cannot be read counts as alive."""
-    try:
-        return identity_of(psutil.Process(int(owner.split(":", maxsplit=1)[0]))) == owner
-    except psutil.NoSuchProcess:
-        return False
-    except (ValueError, psutil.AccessDenied):
-        return True
+    return environment.get(SUBJECT) == subject and not is_alive(environment.get(OWNER, ""))

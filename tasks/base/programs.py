@@ -5,8 +5,6 @@ TERM then KILL to the whole process group, secrets masked. Sources of the traps:
 """
 
 import contextlib
-import fcntl
-import io
 import logging
 import os
 import signal
@@ -16,24 +14,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-import psutil
 import sh
 from pydantic import Field
 
 from tasks.base import stopping
 from tasks.base.clock import stopwatch
-from tasks.base.errors import ConfigurationError, NightshiftError, ToolFailedError
+from tasks.base.errors import ConfigurationError, ToolFailedError
+from tasks.base.pipes import PIPE_BYTES, ProgramPipe, Tail, pipe
+from tasks.base.processes import child_setup, end_group, signals_held_back
 from tasks.base.run import child_environment
+from tasks.base.secrets import mask
 from tasks.base.words import Frozen
 
 # sh logs whole command lines at INFO; a command line may name what is nobody's business.
 logging.getLogger("sh").setLevel(logging.WARNING)
 
 _NOWHERE = Path(os.devnull)
-_PIPE_BYTES = 1024 * 1024
-_TAIL_BYTES = 64 * 1024
-_GRACE_SECONDS = 3.0
-_POLL_SECONDS = 0.02
+_FIRST_POLL_SECONDS, _POLL_SECONDS = 0.001, 0.02
+_OWN_END_SECONDS = 0.5
+_QUOTED_LINES, _QUOTED_CHARACTERS = 5, 1000
 Stream = IO[bytes] | int | None
 
 
@@ -41,7 +40,9 @@ class Program(Frozen):
     """A program to run."""
 
     arguments: tuple[str, ...] = Field(min_length=1, description="The absolute path, then the arguments")
-    environment: dict[str, str] = Field(default_factory=dict, description="Added to this process's environment")
+    environment: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="Added to this process's environment; may hold secrets"
+    )
     ok_codes: tuple[int, ...] = Field(default=(0,), description="Exit codes that mean success")
     deadline_seconds: float = Field(gt=0, description="Ended after this long, in seconds")
     cwd: Path | None = None
@@ -69,9 +70,9 @@ def run(program: Program, *, stdin: Stream = None, stdout: Stream = None) -> Fin
 
 def output_of(program: Program, limit_bytes: int = 4 * 1024 * 1024) -> str:
     """What the program printed, as text. Raises ToolFailedError also when it printed more than the limit."""
-    with reading_from(program) as pipe:
+    with reading_from(program) as output:
         data = bytearray()
-        while chunk := pipe.read(_PIPE_BYTES):
+        while chunk := output.read(PIPE_BYTES):
             data += chunk
             if len(data) > limit_bytes:
                 raise ToolFailedError(f"{program.name} printed more than {limit_bytes} bytes")
@@ -80,63 +81,70 @@ def output_of(program: Program, limit_bytes: int = 4 * 1024 * 1024) -> str:
 
 @contextmanager
 def reading_from(program: Program) -> Iterator[BinaryIO]:
-    """The program's output as an unbuffered pipe. Leaving the block well waits for the program and checks its code."""
-    read_end, write_end = _pipe()
-    with os.fdopen(read_end, "rb", buffering=0) as pipe, _started(program, None, write_end, close=write_end) as child:
-        yield cast(BinaryIO, pipe)
+    """The program's output as an unbuffered pipe. Leaving the block well waits for the program and checks its code.
+
+    A read raises ToolFailedError past the deadline and StoppedError after a stop, also while it waits. A program
+    whose output is not read to its end fails for that.
+    """
+    read_end, write_end = pipe()
+    with ProgramPipe(read_end) as output, _started(program, None, write_end, close=write_end) as child:
+        output.check = child.check
+        yield cast(BinaryIO, output)
+        output.close()
         child.finish()
 
 
 @contextmanager
 def writing_to(program: Program, stdout: Stream = None) -> Iterator[BinaryIO]:
-    """The program's input as an unbuffered pipe. A program that ends early and well is no error."""
-    read_end, write_end = _pipe()
-    with (
-        os.fdopen(write_end, "wb", buffering=0) as pipe,
-        _started(program, read_end, stdout, close=read_end) as child,
-    ):
-        yield cast(BinaryIO, pipe)
-        pipe.close()
+    """The program's input as an unbuffered pipe; a write takes all of the bytes, and raises as a read does.
+
+    A program that ends early and well is no error; a write to it raises BrokenPipeError.
+    """
+    read_end, write_end = pipe()
+    with ProgramPipe(write_end) as entry, _started(program, read_end, stdout, close=read_end) as child:
+        entry.check = child.check
+        yield cast(BinaryIO, entry)
+        entry.close()
         child.finish()
 
 
 class _Child:
     """One running program: its group, its stderr, its end."""
 
-    def __init__(self, program: Program, command: Any, tail: "_Tail") -> None:
+    def __init__(self, program: Program, command: Any, tail: Tail) -> None:
         self.program = program
         self.command = command
         self.tail = tail
         self.elapsed = stopwatch()
 
-    def end_group(self) -> None:
-        """TERM to the whole group, wait, KILL; safe to call again."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if not _signal_group(self.command.pid, number):
-                return
-            waited = stopwatch()
-            while waited() < _GRACE_SECONDS and _group_alive(self.command.pid):
-                threading.Event().wait(_POLL_SECONDS)
+    def check(self) -> None:
+        """Raise when the program may not go on: a stop, or its deadline."""
+        stopping.raise_if_stopped()
+        if self.elapsed() > self.program.deadline_seconds:
+            raise ToolFailedError(
+                f"{self.program.name} did not end within {self.program.deadline_seconds:g} s and was ended; "
+                "raise its deadline or look at what it waited for",
+                retryable=True,
+            )
 
     def finish(self) -> Finished:
         """Wait for the end, within the deadline, and judge the exit code."""
+        pause = _FIRST_POLL_SECONDS
         while self.command.is_alive():
-            stopping.raise_if_stopped()
-            if self.elapsed() > self.program.deadline_seconds:
-                self.end_group()
-                raise ToolFailedError(
-                    f"{self.program.name} did not end within {self.program.deadline_seconds:.0f} s and was ended; "
-                    "raise its deadline or look at what it waited for",
-                    retryable=True,
-                )
-            threading.Event().wait(_POLL_SECONDS)
+            self.check()
+            threading.Event().wait(pause)
+            pause = min(2 * pause, _POLL_SECONDS)
+        duration = self.elapsed()
+        self.end()
         code = self.exit_code()
-        self.end_group()
-        text = self.tail.text()
         if code not in self.program.ok_codes:
             stopping.raise_if_stopped()
-            raise ToolFailedError(f"{self.program.name} ended with exit code {code}: {_last_lines(text)}")
-        return Finished(exit_code=code, stderr_tail=text, duration_seconds=self.elapsed())
+            raise self.failure()
+        return Finished(exit_code=code, stderr_tail=mask(self.tail.text()), duration_seconds=duration)
+
+    def end(self) -> None:
+        """End what is left of the group."""
+        end_group(self.command.pid)
 
     def exit_code(self) -> int:
         """The exit code, negative for a signal; sh raises for most codes, and its exception holds all arguments."""
@@ -144,12 +152,51 @@ class _Child:
             self.command.wait()
         return int(self.command.process.exit_code)
 
+    def failure(self) -> ToolFailedError:
+        """The program's end in one sentence, with the last it said."""
+        code = self.exit_code()
+        how = f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}, {signal.strsignal(-code)}"
+        return ToolFailedError(f"{self.program.name} {how}: {_last_lines(mask(self.tail.text()))}")
+
+    def has_failed_by_itself(self) -> bool:
+        """True when it ended, or is about to, with a code that is not allowed; SIGPIPE is the fault of its reader."""
+        waited = stopwatch()
+        while self.command.is_alive():
+            if waited() > _OWN_END_SECONDS:
+                return False
+            threading.Event().wait(_POLL_SECONDS)
+        return self.exit_code() not in (*self.program.ok_codes, -signal.SIGPIPE)
+
 
 @contextmanager
 def _started(program: Program, stdin: Stream, stdout: Stream, close: int | None = None) -> Iterator[_Child]:
     """A running program, registered with `stopping`; its whole group is gone when the block is left."""
-    tail = _Tail()
+    child = None
     try:
+        with signals_held_back():
+            child = _launched(program, stdin, stdout, close)
+        with stopping.on_stop(child.end):
+            yield child
+    except (BrokenPipeError, ToolFailedError) as error:
+        # A pipe that broke, or the failure of the program fed from this one, is but the echo of an own failure.
+        cause = child.failure() if child and child.has_failed_by_itself() else error
+        stopping.raise_if_stopped()
+        raise cause from None
+    except Exception:
+        stopping.raise_if_stopped()
+        raise
+    finally:
+        if child is not None:
+            child.end()
+            if not child.command.is_alive():
+                child.exit_code()
+
+
+def _launched(program: Program, stdin: Stream, stdout: Stream, close: int | None) -> _Child:
+    """Start the program; `close` is the child's end of a pipe, which must not stay open here."""
+    tail = Tail()
+    try:
+        stopping.raise_if_stopped()
         with _NOWHERE.open("rb") as nothing, _NOWHERE.open("wb") as discarded:
             command = _command(program)(
                 *program.arguments[1:],
@@ -158,7 +205,7 @@ def _started(program: Program, stdin: Stream, stdout: Stream, close: int | None 
                 _err=tail.write_end,
                 _env={**os.environ, **child_environment(), **program.environment},
                 _cwd=str(program.cwd) if program.cwd else None,
-                _preexec_fn=_dropper(program.run_as),
+                _preexec_fn=child_setup(program.run_as),
                 _bg=True,
                 _bg_exc=False,
                 _new_session=False,
@@ -171,118 +218,22 @@ def _started(program: Program, stdin: Stream, stdout: Stream, close: int | None 
                 _no_pipe=True,
                 _ok_code=list(range(256)),
             )
+    except (sh.ForkException, OSError) as error:
+        raise ConfigurationError(f"{program.name} cannot be started: {_last_lines(str(error), 1)}") from None
     finally:
         tail.close_write_end()
         if close is not None:
             os.close(close)
-    child = _Child(program, command, tail)
-    try:
-        with stopping.on_stop(child.end_group):
-            yield child
-    except BaseException as error:
-        failed = "" if isinstance(error, NightshiftError) else _failed_first(child)
-        child.end_group()
-        stopping.raise_if_stopped()
-        if failed:
-            raise ToolFailedError(failed) from None
-        raise
-    finally:
-        child.end_group()
-        child.exit_code()
-        tail.close()
-
-
-def _failed_first(child: _Child) -> str:
-    """The program's own failure, when it failed before the body of its block did; a broken pipe is but its echo."""
-    threading.Event().wait(_POLL_SECONDS * 2)
-    if child.command.is_alive():
-        return ""
-    code = child.exit_code()
-    if code in child.program.ok_codes or code == -signal.SIGPIPE:
-        return ""
-    return f"{child.program.name} ended with exit code {code}: {_last_lines(child.tail.text())}"
+    return _Child(program, command, tail)
 
 
 def _command(program: Program) -> Any:
     path = Path(program.arguments[0])
-    if not path.is_absolute() or not os.access(path, os.X_OK):
+    if not path.is_absolute() or not path.is_file() or not os.access(path, os.X_OK):
         raise ConfigurationError(f"{path} is no program that can be run by its absolute path; install it")
     return sh.Command(str(path))
 
 
-def _dropper(uid: int | None) -> Any:
-    def drop() -> None:
-        if uid is not None:
-            os.setgroups([])
-            os.setgid(uid)
-            os.setuid(uid)
-
-    return drop
-
-
-class _Tail:
-    """The last 64 KiB of a stderr, drained by an own thread so that a flood blocks nobody."""
-
-    def __init__(self) -> None:
-        self.read_end, self.write_end = os.pipe()
-        self.data = bytearray()
-        self.thread = threading.Thread(target=self._drain, daemon=True)
-        self.thread.start()
-
-    def _drain(self) -> None:
-        with contextlib.suppress(OSError):
-            while chunk := os.read(self.read_end, 65536):
-                self.data = (self.data + chunk)[-_TAIL_BYTES:]
-
-    def close_write_end(self) -> None:
-        """The parent's copy must go, or the end of the stream is never seen."""
-        os.close(self.write_end)
-
-    def text(self) -> str:
-        """What was kept, once the writer is gone."""
-        self.thread.join(timeout=2)
-        return bytes(self.data).decode(errors="replace")
-
-    def close(self) -> None:
-        """Release the pipe."""
-        self.thread.join(timeout=2)
-        os.close(self.read_end)
-
-
-def _pipe() -> tuple[int, int]:
-    read_end, write_end = os.pipe()
-    # An unprivileged user may be over its share of pipe pages; the default size works too, only slower.
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    return read_end, write_end
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """Signal the group; False when there is nobody left in it."""
-    if not _group_alive(group):
-        return False
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _group_alive(group: int) -> bool:
-    """True while a process of the group is more than a zombie."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                return True
-    return False
-
-
-def _last_lines(text: str) -> str:
-    lines = [line.strip() for line in io.StringIO(text) if line.strip()]
-    return " / ".join(lines[-5:]) or "it said nothing"
+def _last_lines(text: str, count: int = _QUOTED_LINES) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " / ".join(lines[-count:])[-_QUOTED_CHARACTERS:] or "it said nothing"

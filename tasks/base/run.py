@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-import psutil
-
+from tasks.base.processes import identity_of
 from tasks.base.words import Frozen
 
 RUN, SUBJECT, OWNER = "NIGHTSHIFT_RUN", "NIGHTSHIFT_SUBJECT", "NIGHTSHIFT_OWNER"
@@ -38,13 +37,8 @@ def current_run() -> Run | None:
 
 
 def child_environment() -> dict[str, str]:
-    """What marks a child as ours: run, subject, and the owner as PID:START_TIME. Empty outside of a run."""
+    """What marks a child as ours: run, subject, and the owner as PID:START. Empty outside of a run."""
     run = _current.get()
     if run is None:
         return {}
-    return {RUN: run.run_id, SUBJECT: run.subject, OWNER: identity_of(psutil.Process(os.getpid()))}
-
-
-def identity_of(process: psutil.Process) -> str:
-    """A process as PID:START_TIME, which stays unique when the PID is used again."""
-    return f"{process.pid}:{process.create_time():.2f}"
+    return {RUN: run.run_id, SUBJECT: run.subject, OWNER: identity_of(os.getpid())}

@@ -1,12 +1,17 @@
 """Stopping all that a run has begun: the main thread's `finally` calls `stop_all`, whatever the reason."""
 
+import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psutil
+
 from tasks.base.errors import StoppedError
 
 _WAIT_SECONDS = 8.0
+_AGAIN_SECONDS = 0.5
 _condition = threading.Condition()
 _callbacks: dict[object, Callable[[], None]] = {}
 _stopped = threading.Event()
@@ -14,7 +19,7 @@ _stopped = threading.Event()
 
 @contextmanager
 def on_stop(callback: Callable[[], None]) -> Iterator[None]:
-    """While the block runs, a stop calls `callback` (from the stopping thread; it must be safe to call twice)."""
+    """While the block runs, a stop calls `callback` (from another thread, again until the block is left)."""
     key = object()
     with _condition:
         _callbacks[key] = callback
@@ -28,14 +33,38 @@ def on_stop(callback: Callable[[], None]) -> Iterator[None]:
 
 
 def stop_all() -> None:
-    """Ask everything registered to end, and wait until it has, eight seconds at most."""
+    """Ask everything registered to end, all at once, and wait until it has, eight seconds at most."""
     _stopped.set()
     with _condition:
-        waiting = list(_callbacks.values())
-    for callback in waiting:
-        callback()
+        waiting = list(_callbacks.items())
+    for key, callback in waiting:
+        threading.Thread(target=_insist, args=(key, callback), daemon=True).start()
     with _condition:
         _condition.wait_for(lambda: not _callbacks, timeout=_WAIT_SECONDS)
+
+
+def _insist(key: object, callback: Callable[[], None]) -> None:
+    """Call again until it has ended: a query cancelled between two statements goes on with the next."""
+    while key in _callbacks and _stopped.is_set():
+        # One that cannot be ended must not keep the others from it; whoever registered it sees its own error.
+        with contextlib.suppress(Exception):
+            callback()
+        with _condition:
+            _condition.wait_for(lambda: key not in _callbacks, timeout=_AGAIN_SECONDS)
+
+
+def end_process_after(seconds: float, exit_code: int) -> None:
+    """End this process and all its descendants by then, whatever still blocks a thread: a sleep, a dead network."""
+
+    def end() -> None:
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        os._exit(exit_code)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def stop_requested() -> bool:

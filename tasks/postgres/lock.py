@@ -5,48 +5,82 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
 
+import psycopg
 from psycopg import Connection
 
 from tasks.base import stopping
 from tasks.base.clock import stopwatch
-from tasks.base.errors import RefusedError
+from tasks.base.errors import RefusedError, UnreachableError
 from tasks.base.system import Database, LockPolicy
 from tasks.postgres import queries
 from tasks.postgres.connection import connect
 
 # Two fixed numbers ("nigh" in ASCII, and the version of this protocol): advisory locks are per database already.
-_LOCK = (0x6E696768, 1)
+_LOCK = {"classid": 0x6E696768, "objid": 1}
 _POLL_SECONDS = 1.0
+
+
+class DatabaseLock:
+    """The lock of one database, held by its own session."""
+
+    def __init__(self, database: Database, connection: Connection[tuple[object, ...]]) -> None:
+        self._database, self._connection = database, connection
+
+    def check(self) -> None:
+        """To be called before anything is committed. Raises UnreachableError when the lock was lost meanwhile."""
+        if not self._ask("lock_held"):
+            raise UnreachableError(
+                f"the session that '{self._database.name}' was locked by no longer holds the lock, nothing was "
+                "committed; set lock_dsn to a direct connection, without a pooler, and start the run again"
+            )
+
+    def keep(self) -> None:
+        """Keep the session for as long as the run takes."""
+        self._ask("keep_session")
+
+    def take(self) -> bool:
+        """Take the lock; False when somebody else holds it."""
+        return bool(self._ask("take_lock"))
+
+    def holder(self) -> str:
+        """Who holds it, in words."""
+        return str(self._ask("lock_holder") or "a run that has just ended")
+
+    def _ask(self, query: str) -> object:
+        try:
+            row = self._connection.execute(queries.load(query), _LOCK).fetchone()
+        except psycopg.OperationalError as error:
+            raise UnreachableError(
+                f"the session that locks '{self._database.name}' was lost, nothing was committed: "
+                f"{' '.join(str(error).split())}; look at the server's log and start the run again"
+            ) from None
+        return row[0] if row else None
 
 
 @contextmanager
 def database_lock(
     database: Database, kind: str, run_id: str, policy: LockPolicy, wait_seconds: float
-) -> Iterator[None]:
-    """Hold the database's lock while the block runs.
+) -> Iterator[DatabaseLock]:
+    """Hold the database's lock while the block runs; it yields what checks that it is still held.
 
     Raises RefusedError that names the holder and since when: at once, or after `wait_seconds` when the policy waits.
     """
-    name = f"nightshift:{kind}:{socket.gethostname()}:{run_id}"[:63]
-    with connect(database, application_name=name, dsn=database.lock_dsn) as connection:
+    with connect(database, application_name=_holder_name(kind, run_id), dsn=database.lock_dsn) as connection:
         connection.autocommit = True
-        connection.execute(queries.load("keep_session"))
+        lock = DatabaseLock(database, connection)
+        lock.keep()
         waited = stopwatch()
-        while not _try(connection):
+        while not lock.take():
             if policy is LockPolicy.REFUSE or waited() > wait_seconds:
                 raise RefusedError(
-                    f"'{database.name}' is locked by {_holder(connection)}; wait for its end, or cancel that run"
+                    f"'{database.name}' is locked by {lock.holder()}; wait for its end, or cancel that run"
                 )
             stopping.raise_if_stopped()
             Event().wait(_POLL_SECONDS)
-        yield
+        yield lock
 
 
-def _try(connection: Connection[tuple[object, ...]]) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", _LOCK).fetchone()
-    return row is not None and bool(row[0])
-
-
-def _holder(connection: Connection[tuple[object, ...]]) -> str:
-    row = connection.execute(queries.load("lock_holder"), {"classid": _LOCK[0], "objid": _LOCK[1]}).fetchone()
-    return str(row[0]) if row else "a run that has just ended"
+def _holder_name(kind: str, run_id: str) -> str:
+    """nightshift:KIND:HOST:RUN, the host cut so that the run fits into PostgreSQL's 63 bytes."""
+    around = len(f"nightshift:{kind}::{run_id}")
+    return f"nightshift:{kind}:{socket.gethostname()[: 63 - around]}:{run_id}"

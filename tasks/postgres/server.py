@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,8 @@ import psutil
 from psycopg.conninfo import make_conninfo
 
 from tasks.base.errors import ConfigurationError
+from tasks.base.processes import end_processes, identity_of, is_alive
 from tasks.base.programs import Program, run
-from tasks.base.run import identity_of
 
 NOBODY = 65534
 _PREFIX = "nightshift-pg-"
@@ -54,21 +55,19 @@ class LocalServer:
         self._run("pg_ctl", "start", "--wait", f"--pgdata={self.data}", f"--log={self.folder / 'log'}", "--silent")
 
     def stop(self) -> None:
-        """Stop at once; a server that does not run is no error."""
-        if (self.data / "postmaster.pid").exists():
-            self._run("pg_ctl", "stop", "--wait", "--mode=immediate", f"--pgdata={self.data}", "--silent", ok=(0, 1))
+        """Stop at once, also while it starts and while the run is being stopped; one that does not run is no error."""
+        end_servers(self.folder)
 
     def dsn(self, dbname: str) -> str:
         """Connection string for its superuser: through the socket, or the port when it has one."""
         host = "127.0.0.1" if self.port else str(self.folder)
         return make_conninfo("", host=host, port=self.port or 5432, user=self.superuser, dbname=dbname)
 
-    def _run(self, program: str, *arguments: str, ok: tuple[int, ...] = (0,)) -> None:
+    def _run(self, program: str, *arguments: str) -> None:
         run(
             Program(
                 arguments=(str(self.binaries / program), *arguments),
                 environment={"LC_ALL": "C"},
-                ok_codes=ok,
                 deadline_seconds=_DEADLINE_SECONDS,
                 run_as=self.run_as,
                 cwd=self.folder,
@@ -92,7 +91,9 @@ def server_folder(preferred: Path | None) -> Path:
         folder.mkdir(mode=0o700)
     except OSError as error:
         raise ConfigurationError(f"cannot make {folder}: {error.strerror}; set restore_test.folder") from None
-    (folder / "owner").write_text(identity_of(psutil.Process()))
+    # Moved into place, so that nobody reads half an owner and takes it for a dead one.
+    (folder / "owner.new").write_text(identity_of(os.getpid()))
+    (folder / "owner.new").rename(folder / "owner")
     if os.geteuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
     return folder
@@ -104,32 +105,35 @@ def remove_leftovers(parent: Path) -> list[Path]:
     for folder in parent.glob(f"{_PREFIX}*"):
         owner = folder / "owner"
         try:
-            dead = owner.is_file() and not _runs(owner.read_text())
+            dead = owner.is_file() and not is_alive(owner.read_text())
         except OSError:
             continue
         if dead:
-            _end_postmaster(folder)
+            end_servers(folder)
             shutil.rmtree(folder, ignore_errors=True)
             removed.append(folder)
     return removed
 
 
-def _end_postmaster(folder: Path) -> None:
-    """End the postmaster of a left cluster, when the PID in its file is really its own."""
-    with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
-        process = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
-        if process.name() == "postgres" and str(folder) in " ".join(process.cmdline()):
-            children = process.children(recursive=True)
-            for one in (process, *children):
-                one.kill()
-            psutil.wait_procs([process, *children], timeout=5)
+def end_servers(folder: Path) -> None:
+    """End every server program of the cluster in that folder with its children, whoever its parent is now."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if _serves(process, folder):
+                children = process.children(recursive=True)
+                # SIGQUIT is PostgreSQL's immediate shutdown, which still gives its shared memory back.
+                immediate = signal.SIGQUIT if process.name() == "postgres" else signal.SIGKILL
+                process.send_signal(immediate)
+                end_processes(children, signal.SIGQUIT)
+                end_processes([process], immediate)
 
 
-def _runs(owner: str) -> bool:
-    try:
-        return identity_of(psutil.Process(int(owner.split(":", maxsplit=1)[0]))) == owner
-    except (psutil.Error, ValueError):
-        return False
+def _serves(process: psutil.Process, folder: Path) -> bool:
+    """True for the postmaster, and for pg_ctl and the shell on the way to it; not for who only reads its log."""
+    data = folder / "data"
+    command = process.cmdline()
+    named = any(str(data) in argument for argument in command[1:])
+    return named and Path(command[0]).name in ("postgres", "pg_ctl", "sh", "initdb")
 
 
 def _open_to_all(folder: Path) -> bool:

@@ -87,6 +87,6 @@ def test_nothing_to_verify_is_red(system):
 
 def test_a_second_backup_is_refused_and_the_holder_named(system, shop):
     with psycopg.connect(shop, autocommit=True, application_name="nightshift:backup:other:run1") as holder:
-        holder.execute("SELECT pg_advisory_lock(%s, %s)", _LOCK)
+        holder.execute("SELECT pg_advisory_lock(%(classid)s, %(objid)s)", _LOCK)
         with pytest.raises(NightshiftError, match="locked by nightshift:backup:other:run1"):
             database_backup("acme")

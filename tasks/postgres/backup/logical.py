@@ -18,7 +18,7 @@ from tasks.postgres.connection import conninfo_for_programs
 from tasks.postgres.fingerprint.collect import collect, finish
 from tasks.postgres.fingerprint.models import Fingerprint
 from tasks.postgres.fingerprint.snapshot import Snapshot, exported_snapshot
-from tasks.postgres.lock import database_lock
+from tasks.postgres.lock import DatabaseLock, database_lock
 from tasks.repository import catalog
 from tasks.repository.manifest import Manifest, StoredFile
 from tasks.repository.store import Store
@@ -45,14 +45,14 @@ def back_up(
     subject = f"{system}/{database.name}"
     with (
         run_context(run_id, subject),
-        database_lock(database, "backup", run_id, policy.on_lock, policy.lock_wait_seconds),
+        database_lock(database, "backup", run_id, policy.on_lock, policy.lock_wait_seconds) as lock,
     ):
         end_orphans(subject)
         oldest = utc_now() - timedelta(hours=policy.unfinished_after_hours)
         catalog.sweep(store, system, database.name, oldest, run_id)
         with exported_snapshot(database, f"nightshift:backup:{run_id}") as snapshot:
             clients = find_clients(snapshot.facts.server_version_num, policy.binaries)
-            return _back_up_snapshot(system, database, policy, store, run_id, snapshot, clients, on_progress)
+            return _back_up_snapshot(system, database, policy, store, run_id, lock, snapshot, clients, on_progress)
 
 
 def _back_up_snapshot(
@@ -61,6 +61,7 @@ def _back_up_snapshot(
     policy: BackupPolicy,
     store: Store,
     run_id: str,
+    lock: DatabaseLock,
     snapshot: Snapshot,
     clients: Clients,
     on_progress: Progress,
@@ -117,6 +118,7 @@ def _back_up_snapshot(
         durations_seconds=durations,
         notes=() if policy.role_passwords else ("role passwords are not in the backup",),
     )
+    lock.check()
     catalog.commit_manifest(store, manifest)
     return manifest
 

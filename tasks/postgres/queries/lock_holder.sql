@@ -1,5 +1,6 @@
 SELECT format('%%s (pid %%s, since %%s)', coalesce(nullif(a.application_name, ''), 'an unnamed session'), a.pid,
-              to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+              coalesce(to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                       'a time that only pg_monitor may see'))
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted

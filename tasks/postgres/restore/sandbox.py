@@ -9,7 +9,7 @@ from tasks.base import stopping
 from tasks.base.errors import MissingError, RefusedError
 from tasks.base.system import RestoreTestPolicy
 from tasks.postgres.clients import client_major, debian_folders, embedded_binaries
-from tasks.postgres.server import LocalServer, remove_leftovers, server_folder
+from tasks.postgres.server import LocalServer, end_servers, remove_leftovers, server_folder
 
 SUPERUSER = "nightshift_sandbox"
 # A copy that is thrown away: nothing waits for a disk, nothing runs beside the restore.
@@ -54,19 +54,17 @@ def sandbox(binaries: Path, policy: RestoreTestPolicy, needed_bytes: int) -> Ite
     Raises RefusedError when the disk or the budget does not hold `needed_bytes`.
     """
     folder = server_folder(policy.folder)
-    try:
-        remove_leftovers(folder.parent)
-        _check_disk(folder, policy, needed_bytes)
-        server = LocalServer(binaries, folder, None, SUPERUSER)
-        with stopping.on_stop(server.stop):
+    with stopping.on_stop(lambda: end_servers(folder)):
+        try:
+            remove_leftovers(folder.parent)
+            _check_disk(folder, policy, needed_bytes)
+            server = LocalServer(binaries, folder, None, SUPERUSER)
             server.create("UTF8", "C", _OPTIONS)
             server.start()
-            try:
-                yield server, folder
-            finally:
-                server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            yield server, folder
+        finally:
+            end_servers(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_disk(folder: Path, policy: RestoreTestPolicy, needed_bytes: int) -> None:
