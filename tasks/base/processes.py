@@ -90,19 +90,33 @@ def signals_held_back() -> Iterator[None]:
     Without it a cancel between fork and exec would unwind the caller's code in the child, and one right after the
     fork would leave a child that nobody knows of.
     """
+    if threading.current_thread() is not threading.main_thread():
+        with _masked():
+            yield
+        return
     arrived: list[int] = []
-    handlers = {}
-    if threading.current_thread() is threading.main_thread():
-        handlers = {one: signal.signal(one, lambda number, _frame: arrived.append(number)) for one in _RAISING}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _RAISING)
+    on_interrupt = signal.signal(signal.SIGINT, lambda number, _frame: arrived.append(number))
+    on_term = signal.signal(signal.SIGTERM, lambda number, _frame: arrived.append(number))
+    try:
+        with _masked():
+            yield
+    finally:
+        try:
+            signal.signal(signal.SIGTERM, on_term)  # from here on it raises again
+        finally:
+            signal.signal(signal.SIGINT, on_interrupt)
+        for number in arrived:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def _masked() -> Iterator[None]:
+    """This thread, and a child that it forks, does not take these signals; another thread of the process may."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _RAISING)
     try:
         yield
     finally:
-        for one, handler in handlers.items():
-            signal.signal(one, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number in arrived:
-            signal.raise_signal(number)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def child_setup(run_as: int | None) -> Callable[[], None]:

@@ -1,0 +1,336 @@
+"""Running programs: no byte lost, no process left, nothing said that should not be."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from tasks.base import stopping
+from tasks.base.clock import stopwatch
+from tasks.base.errors import ConfigurationError, StoppedError, ToolFailedError
+from tasks.base.programs import Program, output_of, reading_from, run, writing_to
+from tasks.base.secrets import remember
+
+IGNORES_TERM = "trap '' TERM; while :; do sleep 60; done"
+
+
+@pytest.fixture(autouse=True)
+def _not_stopped():
+    stopping.reset()
+    yield
+    stopping.reset()
+
+
+def shell(script: str, **more) -> Program:
+    return Program(arguments=("/bin/sh", "-c", script), **{"deadline_seconds": 30} | more)
+
+
+def python(script: str, **more) -> Program:
+    return Program(arguments=(sys.executable, "-c", textwrap.dedent(script)), **{"deadline_seconds": 60} | more)
+
+
+@contextmanager
+def nothing_left_behind(name: str):
+    """No process of which the command line holds that name is alive at the end of the block."""
+    yield
+    left = [one for one in psutil.process_iter(["cmdline", "status"]) if name in " ".join(one.info["cmdline"] or [])]
+    assert [one for one in left if one.info["status"] != psutil.STATUS_ZOMBIE] == []
+
+
+# In a process of its own, so that other tests do not disturb the measure of memory.
+GIGABYTE = '''
+import shutil, sys, tempfile, threading, psutil
+from tasks.base.programs import Program, reading_from, run, writing_to
+
+# Every megabyte differs; the hash of all is said on stderr.
+SOURCE = """
+import hashlib, sys
+block, digest = hashlib.shake_128(b"x").digest(2**20 - 4), hashlib.sha256()
+for number in range(int(sys.argv[1])):
+    for part in (number.to_bytes(4, "big"), block):
+        digest.update(part)
+        sys.stdout.buffer.write(part)
+print(digest.hexdigest(), file=sys.stderr)
+"""
+def source(megabytes, digest):
+    command = (sys.executable, "-c", SOURCE, str(megabytes))
+    return Program(arguments=("/bin/sh", "-c", '"$@" 2>"$0"', digest.name, *command), deadline_seconds=200)
+
+hashing = Program(arguments=(shutil.which("sha256sum"),), deadline_seconds=200)
+highest, done = [0], threading.Event()
+def watch():
+    while not done.wait(0.02):
+        highest[0] = max(highest[0], psutil.Process().memory_info().rss)
+
+run(Program(arguments=("/bin/true",), deadline_seconds=10))
+before = psutil.Process().memory_info().rss
+threading.Thread(target=watch, daemon=True).start()
+with tempfile.TemporaryFile() as seen, tempfile.NamedTemporaryFile() as digest:
+    with reading_from(source(1024, digest)) as raw, writing_to(hashing, stdout=seen) as entry:
+        while chunk := raw.read(2**20):
+            entry.write(chunk)
+    seen.seek(0)
+    assert seen.read(64) == digest.read(64), "reading and writing"
+with tempfile.TemporaryFile() as seen, tempfile.TemporaryFile() as data, tempfile.NamedTemporaryFile() as digest:
+    run(source(100, digest), stdout=data)
+    data.seek(0)
+    run(hashing, stdin=data, stdout=seen)
+    seen.seek(0)
+    assert seen.read(64) == digest.read(64), "run"
+done.set()
+growth = (highest[0] - before) / 2**20
+assert growth < 50, f"memory grew by {growth} MiB"
+print(f"memory grew by {growth:.0f} MiB")
+'''
+
+
+def test_a_gigabyte_comes_through_whole_and_with_flat_memory():
+    done = subprocess.run([sys.executable, "-c", GIGABYTE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+
+
+def test_output_keeps_every_byte_of_an_argument_and_of_the_environment():
+    awkward = "Größe 'x' \"y\" $HOME * \n --flag"
+    program = Program(
+        arguments=("/usr/bin/printf", "%s|%s", awkward, ""), environment={"LC_ALL": "C"}, deadline_seconds=30
+    )
+    assert output_of(program) == awkward + "|"
+    assert output_of(shell('printf %s "$PLANTED"', environment={"PLANTED": awkward})) == awkward
+
+
+def test_exit_codes_are_allowed_or_raise_with_the_last_lines_said():
+    assert run(shell("exit 3", ok_codes=(0, 3))).exit_code == 3
+    script = "for n in 1 2 3 4 5 6 7; do echo line $n >&2; done; exit 4"
+    with pytest.raises(ToolFailedError) as raised:
+        run(shell(script))
+    assert str(raised.value) == "sh ended with exit code 4: line 3 / line 4 / line 5 / line 6 / line 7"
+    with pytest.raises(ToolFailedError, match="exit code 5: it said nothing"):
+        run(shell("exit 5"))
+
+
+def test_a_message_has_no_argument_no_secret_and_no_end_without_measure():
+    remember("planted-secret-2")
+    script = "echo connecting with password=hunter2222 and planted-secret-2 >&2; exit 1 # planted-argument"
+    with pytest.raises(ToolFailedError) as raised:
+        run(shell(script))
+    for planted in ("hunter2222", "planted-secret-2", "planted-argument"):
+        assert planted not in str(raised.value)
+    with pytest.raises(ToolFailedError) as raised:
+        run(python("import sys; sys.stderr.write('x' * 60000); sys.exit(1)"))
+    assert len(str(raised.value)) < 1200
+    assert "hunter2222" not in run(shell(script, ok_codes=(1,))).stderr_tail
+    assert "planted" not in repr(shell("true", environment={"PGPASSWORD": "planted"}))
+
+
+def test_a_program_killed_by_the_system_is_told_as_such():
+    with pytest.raises(ToolFailedError, match="sh was ended by signal 9, Killed"):
+        run(shell("kill -KILL $$"))
+
+
+def test_a_flood_of_stderr_blocks_nobody_and_only_its_end_is_kept():
+    flood = "import sys\nfor _ in range(1600): sys.stderr.write('x' * 65535 + '\\n')\nsys.stderr.write('the end')"
+    before = psutil.Process().memory_info().rss
+    finished = run(python(flood))
+    assert finished.stderr_tail.endswith("the end")
+    assert len(finished.stderr_tail) <= 65536
+    assert psutil.Process().memory_info().rss - before < 50 * 2**20
+
+
+def test_a_program_has_no_terminal_and_an_empty_input():
+    assert output_of(python("import os, sys; print([os.isatty(n) for n in (0, 1, 2)], sys.stdin.read())")) == (
+        "[False, False, False] \n"
+    )
+
+
+def test_a_program_is_started_by_its_absolute_path_or_not_at_all(tmp_path):
+    for path in ("sh", "bin/sh", "/nowhere/pg_dump", str(tmp_path)):
+        with pytest.raises(ConfigurationError, match=f"^{path} is no program"):
+            run(Program(arguments=(path,), deadline_seconds=30))
+    broken = tmp_path / "broken"
+    broken.write_text("no shebang\n")
+    broken.chmod(0o755)
+    with pytest.raises(ConfigurationError, match=r"^broken cannot be started: OSError: .*Exec format error"):
+        run(Program(arguments=(str(broken),), deadline_seconds=30))
+    with pytest.raises(ConfigurationError, match=r"sh cannot be started: FileNotFoundError"):
+        run(shell("true", cwd=tmp_path / "missing"))
+
+
+def test_no_descriptor_is_lost_over_many_programs(tmp_path):
+    def open_files():
+        return len(os.listdir("/proc/self/fd"))
+
+    run(shell("true"))
+    before = open_files()
+    for _ in range(20):
+        output_of(shell("echo x"))
+        with pytest.raises(ToolFailedError):
+            run(shell("exit 1"))
+        with writing_to(shell("exit 0")) as entry:
+            entry.fileno()
+        with pytest.raises(ConfigurationError):
+            output_of(Program(arguments=("/nowhere/x",), deadline_seconds=30))
+    assert open_files() <= before + 1
+
+
+def test_output_past_its_limit_is_refused():
+    with pytest.raises(ToolFailedError, match="head printed more than 1000 bytes"):
+        output_of(Program(arguments=("/usr/bin/head", "-c", "100000", "/dev/zero"), deadline_seconds=30), 1000)
+
+
+def test_output_that_nobody_reads_fails_instead_of_waiting_for_the_deadline():
+    elapsed = stopwatch()
+    with (
+        pytest.raises(ToolFailedError, match="signal 13"),
+        reading_from(Program(arguments=("/bin/cat", "/dev/zero"), deadline_seconds=30)) as raw,
+    ):
+        raw.read(10)
+    assert elapsed() < 10
+
+
+def flood(program: Program) -> None:
+    with writing_to(program) as entry:
+        for _ in range(100):
+            entry.write(bytes(2**20))
+
+
+def test_a_program_may_close_its_input_early():
+    with writing_to(Program(arguments=("/usr/bin/head", "-c", "1"), deadline_seconds=30)) as entry:
+        entry.write(b"all it wants")
+    with pytest.raises(BrokenPipeError):
+        flood(Program(arguments=("/usr/bin/head", "-c", "1"), deadline_seconds=30))
+    with pytest.raises(ToolFailedError, match="exit code 9: full"):
+        flood(shell("echo full >&2; exit 9"))
+
+
+def test_the_program_that_failed_is_named_not_the_one_it_feeds():
+    feeder = shell("echo no table here >&2; exit 7")
+    fed = shell("read line || { echo my input is empty >&2; exit 8; }")
+    with pytest.raises(ToolFailedError, match="exit code 7: no table here"):  # noqa: SIM117
+        with reading_from(feeder) as raw, writing_to(fed) as entry:
+            entry.write(raw.read(100))
+
+
+def hang(name: str, script: str) -> str:
+    """A script that says its grandchild is there, and then does what `script` says; its name is in its command line."""
+    return f": {name}; sh -c ': {name}; {IGNORES_TERM.replace(chr(39), chr(34))}' & {script}"
+
+
+@pytest.mark.parametrize(
+    ("name", "script"),
+    [("waits", "wait"), ("ignores", IGNORES_TERM), ("leader-gone", "sleep 0.5")],
+)
+@pytest.mark.parametrize("how", [run, output_of])
+def test_a_deadline_ends_the_whole_group_also_when_term_is_ignored(name, script, how):
+    """With output_of the caller is blocked in a read meanwhile, and the grandchild holds the other end open."""
+    mark = f"nightshift-{name}-{how.__name__}"
+    program, elapsed = shell(hang(mark, script), deadline_seconds=1), stopwatch()
+    with nothing_left_behind(mark):
+        if name == "leader-gone" and how is run:
+            run(program)
+        else:
+            with pytest.raises(ToolFailedError, match="sh did not end within 1 s and was ended") as raised:
+                how(program)
+            assert raised.value.retryable
+        assert elapsed() < 8
+
+
+def test_a_deadline_reaches_a_grandchild_in_a_session_of_its_own():
+    mark = "nightshift-own-session"
+    script = f": {mark}; setsid sh -c ': {mark}; while :; do sleep 60; done' & wait"
+    with nothing_left_behind(mark), pytest.raises(ToolFailedError, match="did not end within"):
+        run(shell(script, deadline_seconds=1))
+
+
+def test_a_deadline_reaches_a_caller_that_writes():
+    elapsed = stopwatch()
+    with pytest.raises(ToolFailedError, match="did not end within"):
+        flood(shell("sleep 60", deadline_seconds=1))
+    assert elapsed() < 8
+
+
+def test_a_program_that_leaves_a_daemon_on_its_stderr_is_not_waited_for(tmp_path):
+    pid_file, elapsed = tmp_path / "pid", stopwatch()
+    run(shell(f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 60' & while ! [ -s {pid_file} ]; do sleep 0.01; done"))
+    assert elapsed() < 5
+    psutil.Process(int(pid_file.read_text())).kill()
+
+
+def test_a_cancel_of_the_caller_ends_the_program_and_is_not_taken_for_its_failure():
+    class Cancelled(BaseException):
+        pass
+
+    def work():
+        with reading_from(shell(f": {mark}; echo x; exit 1")) as raw:
+            raw.read(10)
+            raise Cancelled
+
+    mark = "nightshift-cancelled"
+    with nothing_left_behind(mark), pytest.raises(Cancelled):
+        work()
+
+
+def test_a_signal_between_fork_and_exec_unwinds_nothing_in_the_child(tmp_path):
+    """Prefect's handler raises; in a child that is not yet the program it would run this process's code twice."""
+    script = f"""
+        import os, signal, threading, sys
+        from tasks.base.programs import Program, run
+        class Cancel(BaseException): pass
+        def handler(*_): raise Cancel
+        signal.signal(signal.SIGTERM, handler)
+        parent = os.getpid()
+        ended = 0
+        for _ in range(64):
+            timer = threading.Timer(0.0005 * (_ % 16), lambda: os.killpg(parent, signal.SIGTERM))
+            try:
+                timer.start()
+                run(Program(arguments=("/bin/sleep", "10"), deadline_seconds=20))
+            except Cancel:
+                ended += 1
+            finally:
+                with open({str(tmp_path / "who")!r}, "a") as file:
+                    file.write(f"{{os.getpid() == parent}}\\n")
+        import psutil
+        children = [one for one in psutil.Process().children(recursive=True) if one.status() != "zombie"]
+        print(ended, children)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    assert done.stdout == "64 []\n", done.stdout + done.stderr
+    assert (tmp_path / "who").read_text() == "True\n" * 64
+
+
+def test_threads_may_run_programs_at_the_same_time():
+    results = []
+
+    def work(number):
+        results.append(output_of(shell(f"head -c 300000 /dev/zero | tr '\\0' {number}")) == str(number) * 300000)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 8
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_program_started_by_root_may_run_as_nobody():
+    assert output_of(shell("id -u; id -g; id -G", run_as=65534)) == "65534\n65534\n65534\n"
+
+
+def test_nothing_is_started_once_the_run_was_stopped(tmp_path):
+    stopping.stop_all()
+    with pytest.raises(StoppedError):
+        run(shell(f"touch {tmp_path}/started"))
+    assert not (tmp_path / "started").exists()
