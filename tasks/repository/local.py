@@ -1,18 +1,21 @@
 """A repository in a local folder: atomic, fsynced, for its owner only."""
 
+import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
-from tasks.base.errors import ConfigurationError, MissingError, RefusedError
-from tasks.repository.store import ByteSink, ByteSource, StoredObject
+from tasks.base.errors import ConfigurationError, MissingError, NightshiftError, RefusedError
+from tasks.repository.store import ByteSink, ByteSource, DiskSpace, StoredObject
 
 _TEMPORARY = ".unfinished-"
+_TRIES = 5
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class LocalStore:
@@ -25,42 +28,21 @@ class LocalStore:
     @contextmanager
     def writing(self, key: str) -> Iterator[ByteSink]:
         """A streaming write, see Store.writing."""
-        path = self._path(key)
-        temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(4)}-{path.name}")
-        try:
-            self._make_folder(path.parent)
-            with _create(temporary) as file:
-                yield cast(ByteSink, _Sink(file, self, key))
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        except OSError as error:
-            self._refused("write", key, error)
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with self._committing(key, os.replace) as sink:
+            yield sink
 
     def put(self, key: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """Write a small object whole, see Store.put."""
-        path = self._path(key)
-        temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(4)}-{path.name}")
+        with self._committing(key, os.link if only_if_absent else os.replace) as sink:
+            sink.write(data)
+
+    def writes_once(self, key: str) -> bool:
+        """A second hard link to one name is refused by the kernel; see Store.writes_once."""
         try:
-            self._make_folder(path.parent)
-            with _create(temporary) as file:
-                _Sink(file, self, key).write(data)
-                os.fsync(file.fileno())
-            if only_if_absent:
-                os.link(temporary, path)
-            else:
-                temporary.replace(path)
-            _sync_folder(path.parent)
-        except FileExistsError:
-            raise RefusedError(f"{key} exists already in {self.url} and is never overwritten") from None
-        except OSError as error:
-            self._refused("write", key, error)
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            self.put(key, b"second", only_if_absent=True)
+        except RefusedError:
+            return self.get(key) != b"second"
+        return False
 
     def get(self, key: str) -> bytes:
         """All bytes of a small object, see Store.get."""
@@ -70,70 +52,103 @@ class LocalStore:
     @contextmanager
     def reading(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[ByteSource]:
         """A streaming read, see Store.reading."""
-        try:
-            file = self._path(key).open("rb", buffering=0)
-        except OSError as error:
-            self._refused("read", key, error)
+        with self._translated("read", key):
+            file = cast(BinaryIO, self._path(key).open("rb", buffering=0))
         with file:
             file.seek(offset)
-            yield cast(ByteSource, file if length is None else _Range(cast(BinaryIO, file), length))
+            yield _Source(file, self, key, length)
 
     def stat(self, key: str) -> StoredObject:
         """Size and time of one object, see Store.stat."""
-        try:
-            return self._stored(key, self._path(key).stat())
-        except OSError as error:
-            self._refused("read", key, error)
+        with self._translated("read", key):
+            return _stored(key, self._path(key).stat())
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """All objects below a prefix in key order, see Store.list."""
-        start = self._path(prefix) if prefix else self.folder
-        below = start if start.is_dir() else start.parent
+
+        def stop(error: OSError) -> None:
+            # A folder that cannot be read hides backups; one that has just gone, or never was, does not.
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                self.refuse("list", prefix, error)
+
         found = []
-        for folder, _, names in os.walk(below):
+        for folder, _, names in os.walk(self._path(prefix.rpartition("/")[0]), onerror=stop):
             for name in names:
-                path = Path(folder, name)
-                key = path.relative_to(self.folder).as_posix()
-                if key.startswith(prefix) and not name.startswith(_TEMPORARY):
+                key = Path(folder, name).relative_to(self.folder).as_posix()
+                if key.startswith(prefix) and key > after and not name.startswith(_TEMPORARY):
                     with suppress(FileNotFoundError):
-                        found.append(self._stored(key, path.stat()))
+                        found.append(_stored(key, Path(folder, name).stat()))
         yield from sorted(found, key=lambda stored: stored.key)
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Names of the folders below a prefix, see Store.folders."""
+        try:
+            with os.scandir(self._path(prefix.rstrip("/"))) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            self.refuse("list", prefix, error)
 
     def delete(self, key: str) -> None:
         """Remove an object, and the folders that it leaves empty; see Store.delete."""
         path = self._path(key)
-        try:
-            path.unlink(missing_ok=True)
+        with self._translated("delete", key), suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
+            # What is deleted next must not be gone before this one is, whatever happens to the power.
+            _sync_folder(path.parent)
             _remove_empty(path.parent, self.folder)
-        except OSError as error:
-            self._refused("delete", key, error)
 
     def is_locked(self, key: str) -> bool:  # noqa: ARG002 - the protocol's
         """A folder knows no object lock."""
         return False
 
-    def free_bytes(self) -> int | None:
-        """Free space of the folder's disk."""
+    def disk_space(self) -> DiskSpace | None:
+        """The folder's disk, or that of the folder that it will be made in."""
         folder = self.folder
         while not folder.exists():
             folder = folder.parent
-        return shutil.disk_usage(folder).free
+        usage = shutil.disk_usage(folder)
+        return DiskSpace(free_bytes=usage.free, total_bytes=usage.total)
 
     def abort_stale_uploads(self, prefix: str, older_than: datetime) -> Sequence[str]:
         """Remove temporary files of killed writers that are older; return their names."""
         removed = []
-        for path in self._path(prefix).rglob(f"{_TEMPORARY}*"):
-            with suppress(FileNotFoundError):
-                if datetime.fromtimestamp(path.stat().st_mtime, UTC) < older_than:
-                    path.unlink()
-                    removed.append(path.relative_to(self.folder).as_posix())
+        with self._translated("sweep", prefix):
+            for path in self._path(prefix.rstrip("/")).rglob(f"{_TEMPORARY}*"):
+                with suppress(FileNotFoundError):
+                    if datetime.fromtimestamp(path.stat().st_mtime, UTC) < older_than:
+                        path.unlink()
+                        removed.append(path.relative_to(self.folder).as_posix())
+                        _remove_empty(path.parent, self.folder)
         return removed
 
-    def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if key.startswith("/") or any(part in ("..", ".") for part in parts):
-            raise ConfigurationError(f"'{key}' is no key of a repository: it leaves {self.url}")
-        return self.folder / key
+    @contextmanager
+    def _committing(self, key: str, commit: Callable[[Path, Path], None]) -> Iterator[ByteSink]:
+        """A temporary file beside its place, which `commit` gives its name once its bytes are on disk."""
+        path = self._path(key)
+        temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+        try:
+            with self._translated("write", key):
+                file = self._create(temporary)
+            with file:
+                yield _Sink(file, self, key)
+                with self._translated("write", key):
+                    os.fsync(file.fileno())
+            with self._translated("write", key):
+                commit(temporary, path)
+                _sync_folder(path.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _create(self, path: Path) -> BinaryIO:
+        # Who deletes the last file of a folder removes the folder too, perhaps at this moment.
+        for _ in range(_TRIES):
+            self._make_folder(path.parent)
+            with suppress(FileNotFoundError):
+                return _open_new(path)
+        return _open_new(path)
 
     def _make_folder(self, folder: Path) -> None:
         """Make the folders of a key, mode 0700, each made durable in its parent."""
@@ -144,20 +159,33 @@ class LocalStore:
             folder.mkdir(mode=0o700)
             _sync_folder(folder.parent)
 
-    def _stored(self, key: str, found: os.stat_result) -> StoredObject:
-        modified = datetime.fromtimestamp(found.st_mtime, UTC)
-        return StoredObject(key=key, size_bytes=found.st_size, modified_at=modified)
+    def _path(self, key: str) -> Path:
+        if key and any(part in ("", ".", "..") for part in key.split("/")):
+            raise ConfigurationError(f"'{key}' is no key of a repository: it leaves {self.url} or has an empty part")
+        return self.folder / key
 
-    def _refused(self, what: str, key: str, error: OSError) -> NoReturn:
-        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) and what == "read":
+    @contextmanager
+    def _translated(self, what: str, key: str) -> Iterator[None]:
+        """Errors of the operating system as one sentence of ours."""
+        try:
+            yield
+        except NightshiftError:
+            raise
+        except OSError as error:
+            self.refuse(what, key, error)
+
+    def refuse(self, what: str, key: str, error: OSError) -> NoReturn:
+        """Raise what the operating system said as one sentence of ours."""
+        if what == "read" and isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
             raise MissingError(f"object {key} is missing in {self.url}") from None
-        raise RefusedError(
-            f"cannot {what} {key} in {self.url}: {error.strerror}; free space, or give this user the right"
-        ) from None
+        if isinstance(error, FileExistsError):
+            raise RefusedError(f"{key} exists already in {self.url} and is never overwritten") from None
+        remedy = "free space on its disk" if error.errno in _FULL else "look at the folder and this user's right to it"
+        raise RefusedError(f"cannot {what} {key} in {self.url}: {error.strerror}; {remedy}") from None
 
 
 class _Sink:
-    """A file that takes all of the bytes; a full disk is named as such."""
+    """A file that takes all of the bytes."""
 
     def __init__(self, file: BinaryIO, store: LocalStore, key: str) -> None:
         self._file, self._store, self._key = file, store, key
@@ -168,26 +196,36 @@ class _Sink:
             while view:
                 view = view[self._file.write(view) :]
         except OSError as error:
-            self._store._refused("write", self._key, error)
+            self._store.refuse("write", self._key, error)
         return len(data)
 
 
-class _Range:
-    """The first bytes of a file from where it stands."""
+class _Source:
+    """A file from where it stands, to its end or for `length` bytes."""
 
-    def __init__(self, file: BinaryIO, length: int) -> None:
-        self._file, self._left = file, length
+    def __init__(self, file: BinaryIO, store: LocalStore, key: str, length: int | None) -> None:
+        self._file, self._store, self._key, self._left = file, store, key, length
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(self._left if size < 0 else min(size, self._left))
-        self._left -= len(data)
+        if self._left is not None:
+            size = self._left if size < 0 else min(size, self._left)
+        try:
+            data = self._file.read(size)
+        except OSError as error:
+            self._store.refuse("read on in", self._key, error)
+        if self._left is not None:
+            self._left -= len(data)
         return data
 
     def close(self) -> None:
         self._file.close()
 
 
-def _create(path: Path) -> BinaryIO:
+def _stored(key: str, found: os.stat_result) -> StoredObject:
+    return StoredObject(key=key, size_bytes=found.st_size, modified_at=datetime.fromtimestamp(found.st_mtime, UTC))
+
+
+def _open_new(path: Path) -> BinaryIO:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     return cast(BinaryIO, os.fdopen(descriptor, "wb", buffering=0))
 

@@ -1,6 +1,6 @@
 """Opening the store that a system file names."""
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from tasks.base.system import RepositoryPolicy
 from tasks.repository.local import LocalStore
@@ -13,7 +13,8 @@ def open_store(policy: RepositoryPolicy) -> Store:
 
     Raises ConfigurationError when a reference cannot be resolved. The store itself is not yet asked anything.
     """
-    parts = urlsplit(policy.url)
-    if parts.scheme == "file":
-        return LocalStore(unquote(parts.path))
-    return open_s3(parts.netloc, parts.path.strip("/"), policy)
+    scheme, _, place = policy.url.partition("://")
+    if scheme == "file":
+        return LocalStore(unquote(place))
+    bucket, _, prefix = place.partition("/")
+    return open_s3(bucket, prefix.strip("/"), policy)

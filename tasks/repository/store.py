@@ -1,9 +1,11 @@
-"""The protocol that a local folder and S3 both speak, and the opening of the right one."""
+"""The protocol that a local folder and S3 both speak."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
+
+from pydantic import Field
 
 from tasks.base.words import Frozen
 
@@ -19,8 +21,20 @@ class StoredObject(Frozen):
 class Capabilities(Frozen):
     """What a store was seen to do (`probe`), not what it says of itself."""
 
-    write_once: bool
-    object_lock: bool
+    write_once: bool = Field(description="It refuses by itself to write a key twice, also when two write at a time")
+    object_lock: bool = Field(description="It locks every new object (a default retention), and refuses to delete it")
+
+
+class DiskSpace(Frozen):
+    """The disk behind a store."""
+
+    free_bytes: int
+    total_bytes: int
+
+    @property
+    def free_share(self) -> float:
+        """From 0 to 1."""
+        return self.free_bytes / max(self.total_bytes, 1)
 
 
 class ByteSink(Protocol):
@@ -41,7 +55,12 @@ class ByteSource(Protocol):
 
 
 class Store(Protocol):
-    """Where bytes lie. Keys are relative, with '/' between their parts."""
+    """Where bytes lie. Keys are relative, with '/' between their parts.
+
+    Every method raises UnreachableError when the store does not answer, RefusedError when it says no, and
+    ConfigurationError when what the system file says of it cannot be right. What the body of a `with` block raises
+    passes through as it is.
+    """
 
     url: str
 
@@ -52,17 +71,23 @@ class Store(Protocol):
         """Write a small object whole. `only_if_absent` raises RefusedError when the key exists
         (atomically where the store can, else by looking first)."""
 
+    def writes_once(self, key: str) -> bool:
+        """True when the store itself refuses to overwrite this key, which exists; it is tried, and may overwrite it."""
+
     def get(self, key: str) -> bytes:
         """All bytes of a small object. Raises MissingError."""
 
     def reading(self, key: str, offset: int = 0, length: int | None = None) -> AbstractContextManager[ByteSource]:
-        """A streaming read of the whole object or of a range. Raises MissingError."""
+        """A streaming read of the whole object, or of a range (empty behind the end). Raises MissingError."""
 
     def stat(self, key: str) -> StoredObject:
         """Size and time of one object. Raises MissingError."""
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """All objects below a prefix, in key order, in pages."""
+    def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
+        """All objects below a prefix whose keys sort after `after`, in key order, in pages."""
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Names of the folders directly below a prefix that ends in '/', sorted, without listing what is in them."""
 
     def delete(self, key: str) -> None:
         """Remove an object and all its versions; a missing one is no error. Raises RefusedError when it is locked."""
@@ -73,5 +98,5 @@ class Store(Protocol):
     def abort_stale_uploads(self, prefix: str, older_than: datetime) -> Sequence[str]:
         """Remove what killed writers left below a prefix, when it is older; return the keys."""
 
-    def free_bytes(self) -> int | None:
-        """Free space of the disk behind the store; None when a store has no such limit."""
+    def disk_space(self) -> DiskSpace | None:
+        """The disk behind the store; None when a store has no such limit."""

@@ -1,19 +1,15 @@
 """Streams: zstd, then age, then SHA-256 and size of what is stored; and the same backwards."""
 
-import contextlib
 import hashlib
-import io
-import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, BinaryIO, Protocol, cast
 
-import pyrage
 import zstandard
 
-from tasks.base.errors import ConfigurationError, CorruptError
+from tasks.base.errors import CorruptError
 from tasks.base.words import Frozen
+from tasks.repository.age import decrypting, encrypting, recipient_of
 from tasks.repository.store import ByteSink, ByteSource, Store
 
 CHUNK_BYTES = 1024 * 1024
@@ -75,11 +71,11 @@ def storing(store: Store, key: str, *, level: int, threads: int, recipients: Seq
 
     Raises ConfigurationError for a recipient that is no age public key.
     """
-    keys = [_recipient(recipient) for recipient in recipients]
+    keys = [recipient_of(recipient) for recipient in recipients]
     compression = zstandard.ZstdCompressor(level=level, threads=threads, write_checksum=True)
     with store.writing(key) as sink:
         hashed = _HashSink(sink)
-        with _encrypting(hashed, keys) as encrypted:
+        with encrypting(hashed, keys) as encrypted:
             compressor: Any = compression.stream_writer(
                 cast(BinaryIO, encrypted), write_size=CHUNK_BYTES, closefd=False
             )
@@ -94,12 +90,14 @@ def fetching(
 ) -> Iterator[Readable]:
     """Read an object back through age and zstd. Nothing that was read may be used before the block has ended well.
 
-    Raises CorruptError that names the key: cut, flipped, or not opened by this identity.
+    Raises CorruptError that names the key: cut, flipped, or not opened by this identity. Size and hash are what find
+    every cut: zstd alone takes an object in clear that ends between two of its blocks.
     """
     with store.reading(key) as source:
         hashed = _HashSource(source)
         try:
-            with _decrypting(hashed, key, identity, encrypted) as compressed:
+            opened = decrypting(hashed, key, identity) if encrypted else nullcontext(hashed)
+            with opened as compressed:
                 plain = zstandard.ZstdDecompressor().stream_reader(
                     cast(BinaryIO, compressed), read_size=CHUNK_BYTES, read_across_frames=True, closefd=False
                 )
@@ -147,6 +145,9 @@ class _HashSource:
         self.size_bytes += len(data)
         return data
 
+    def close(self) -> None:
+        """Who opened the source closes it."""
+
     def check(self, key: str, sha256: str | None, size_bytes: int | None) -> None:
         """Read what is left, then compare with the manifest."""
         _drain(self)
@@ -159,133 +160,3 @@ class _HashSource:
 def _drain(source: Readable) -> None:
     while source.read(CHUNK_BYTES):
         pass
-
-
-def _recipient(text: str) -> Any:
-    try:
-        return pyrage.x25519.Recipient.from_str(text)
-    except pyrage.RecipientError:
-        raise ConfigurationError(f"'{text}' is no age public key; it begins with age1, see age-keygen -y") from None
-
-
-class _Pump:
-    """A thread that runs a blocking pyrage call between a pipe and a file-like object, and keeps its error."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self.error: BaseException | None = None
-        self._work = work
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except BaseException as error:  # noqa: BLE001 - kept, and raised again by the thread that waits
-            self.error = error
-
-
-@contextmanager
-def _encrypting(sink: _HashSink, recipients: list[Any]) -> Iterator[ByteSink]:
-    if not recipients:
-        yield sink
-        return
-    read_end, write_end = os.pipe()
-
-    def encrypt() -> None:
-        with os.fdopen(read_end, "rb", buffering=CHUNK_BYTES) as plain:
-            pyrage.encrypt_io(plain, cast(Any, _Guarded(sink, failed)), recipients)
-
-    failed: list[BaseException] = []
-    pump = _Pump(encrypt)
-    pipe = os.fdopen(write_end, "wb", buffering=0)
-    try:
-        yield cast(ByteSink, _Whole(pipe))
-    except BrokenPipeError:
-        pump.thread.join()
-        raise (failed[0] if failed else pump.error or CorruptError("the encryption ended early")) from None
-    finally:
-        with contextlib.suppress(BrokenPipeError):
-            pipe.close()
-        pump.thread.join()
-    if failed or pump.error:
-        raise failed[0] if failed else cast(BaseException, pump.error)
-
-
-class _Guarded:
-    """Keeps the store's own error, which pyrage would turn into one of its own."""
-
-    def __init__(self, sink: _HashSink, failed: list[BaseException]) -> None:
-        self._sink, self._failed = sink, failed
-
-    def write(self, data: bytes) -> int:
-        try:
-            return self._sink.write(data)
-        except BaseException as error:
-            self._failed.append(error)
-            raise
-
-    def flush(self) -> None:
-        """pyrage calls it at the end."""
-
-
-class _Whole:
-    """A raw pipe that takes all of the bytes."""
-
-    def __init__(self, pipe: io.RawIOBase | Any) -> None:
-        self._pipe = pipe
-
-    def write(self, data: bytes | memoryview) -> int:
-        view = memoryview(data)
-        while view:
-            view = view[self._pipe.write(view) :]
-        return len(data)
-
-    def flush(self) -> None:
-        """A raw pipe holds nothing back."""
-
-
-@contextmanager
-def _decrypting(source: _HashSource, key: str, identity: str | None, encrypted: bool) -> Iterator[Readable]:
-    if not encrypted:
-        yield source
-        return
-    if identity is None:
-        raise ConfigurationError(f"{key} is encrypted and no age identity is configured; set it in the system file")
-    try:
-        secret = pyrage.x25519.Identity.from_str(_key_line(identity))
-    except pyrage.IdentityError:
-        raise ConfigurationError("the configured age identity is none; it begins with AGE-SECRET-KEY-1") from None
-    read_end, write_end = os.pipe()
-
-    def decrypt() -> None:
-        with os.fdopen(write_end, "wb", buffering=0) as plain:
-            pyrage.decrypt_io(cast(Any, source), cast(Any, _Whole(plain)), [secret])
-
-    pump = _Pump(decrypt)
-    pipe = os.fdopen(read_end, "rb", buffering=CHUNK_BYTES)
-    left_well = False
-    try:
-        yield cast(Readable, pipe)
-        left_well = True
-    except zstandard.ZstdError:
-        pump.thread.join(timeout=1)
-        _raise_decryption(pump, key)
-        raise
-    finally:
-        pipe.close()
-        pump.thread.join()
-        if left_well:
-            _raise_decryption(pump, key)
-
-
-def _raise_decryption(pump: _Pump, key: str) -> None:
-    if isinstance(pump.error, pyrage.DecryptError) and "No matching keys" in str(pump.error):
-        raise CorruptError(f"the identity does not open {key}; set the identity of one of its recipients") from None
-    if pump.error is not None and not isinstance(pump.error, BrokenPipeError):
-        raise CorruptError(f"{key} cannot be decrypted: {pump.error}; take another backup") from None
-
-
-def _key_line(identity: str) -> str:
-    """The key of an identity file, which age-keygen writes with comment lines."""
-    lines = [line.strip() for line in identity.splitlines() if line.strip() and not line.startswith("#")]
-    return lines[0] if lines else ""
