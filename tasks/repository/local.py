@@ -65,19 +65,12 @@ class LocalStore:
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """All objects below a prefix in key order, see Store.list."""
-
-        def stop(error: OSError) -> None:
-            # A folder that cannot be read hides backups; one that has just gone, or never was, does not.
-            if not isinstance(error, FileNotFoundError | NotADirectoryError):
-                self.refuse("list", prefix, error)
-
         found = []
-        for folder, _, names in os.walk(self._path(prefix.rpartition("/")[0]), onerror=stop):
-            for name in names:
-                key = Path(folder, name).relative_to(self.folder).as_posix()
-                if key.startswith(prefix) and key > after and not name.startswith(_TEMPORARY):
-                    with suppress(FileNotFoundError):
-                        found.append(_stored(key, Path(folder, name).stat()))
+        for path in self._files(prefix):
+            key = path.relative_to(self.folder).as_posix()
+            if key.startswith(prefix) and key > after and not path.name.startswith(_TEMPORARY):
+                with suppress(FileNotFoundError):
+                    found.append(_stored(key, path.stat()))
         yield from sorted(found, key=lambda stored: stored.key)
 
     def folders(self, prefix: str) -> Sequence[str]:
@@ -114,9 +107,9 @@ class LocalStore:
     def abort_stale_uploads(self, prefix: str, older_than: datetime) -> Sequence[str]:
         """Remove temporary files of killed writers that are older; return their names."""
         removed = []
-        with self._translated("sweep", prefix):
-            for path in self._path(prefix.rstrip("/")).rglob(f"{_TEMPORARY}*"):
-                with suppress(FileNotFoundError):
+        for path in self._files(prefix):
+            if path.name.startswith(_TEMPORARY):
+                with self._translated("sweep", prefix), suppress(FileNotFoundError):
                     if datetime.fromtimestamp(path.stat().st_mtime, UTC) < older_than:
                         path.unlink()
                         removed.append(path.relative_to(self.folder).as_posix())
@@ -149,6 +142,17 @@ class LocalStore:
             with suppress(FileNotFoundError):
                 return _open_new(path)
         return _open_new(path)
+
+    def _files(self, prefix: str) -> Iterator[Path]:
+        """All files below the folder that a prefix names."""
+
+        def stop(error: OSError) -> None:
+            # A folder that cannot be read hides backups; one that has just gone, or never was, does not.
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                self.refuse("list", prefix or "all", error)
+
+        for folder, _, names in os.walk(self._path(prefix.rpartition("/")[0]), onerror=stop):
+            yield from (Path(folder, name) for name in names)
 
     def _make_folder(self, folder: Path) -> None:
         """Make the folders of a key, mode 0700, each made durable in its parent."""

@@ -15,7 +15,7 @@ from tasks.base.errors import ConfigurationError, CorruptError, MissingError, Ni
 from tasks.base.secrets import resolve, resolve_value
 from tasks.base.system import RepositoryPolicy
 from tasks.repository.s3_errors import FAILURES, NOT_ANSWERED, code_of, knows_no_condition, sentence, was_retried
-from tasks.repository.s3_upload import Upload
+from tasks.repository.s3_upload import Upload, body
 from tasks.repository.store import ByteSink, ByteSource, DiskSpace, StoredObject
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class S3Store:
             self._put_if_absent(key, data)
         else:
             with self.translated("write", key):
-                self.client.put_object(**self.place(key), Body=data)
+                self.client.put_object(**self.place(key), **body(data))
         self._require_size(key, len(data))
 
     def writes_once(self, key: str) -> bool:
@@ -103,11 +103,11 @@ class S3Store:
         if offset or length is not None:
             wanted["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
         with self.translated("read", key):
-            body = self._body(wanted)
+            answer = self._body(wanted)
         try:
-            yield _Source(body, self, key)
+            yield _Source(answer, self, key)
         finally:
-            body.close()
+            answer.close()
 
     def stat(self, key: str) -> StoredObject:
         """Size and time of one object, see Store.stat."""
@@ -204,10 +204,10 @@ class S3Store:
     def _put_if_absent(self, key: str, data: bytes) -> None:
         with self.translated("write", key):
             try:
-                self.client.put_object(**self.place(key), Body=data, IfNoneMatch="*")
+                self.client.put_object(**self.place(key), **body(data), IfNoneMatch="*")
             except ClientError as error:
                 if knows_no_condition(error):
-                    self.client.put_object(**self.place(key), Body=data)
+                    self.client.put_object(**self.place(key), **body(data))
                 elif not (was_retried(error) and self._is(key, data)):
                     raise
 

@@ -1,5 +1,7 @@
 """One streaming write into S3: a single put when it is small, else parts whose size grows."""
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
 # S3 takes 10,000 parts of at most 5 GiB: doubling the part size every 1,000 parts reaches its 5 TiB in time.
 FIRST_PART_BYTES = 8 * 1024 * 1024
 PARTS_PER_SIZE = 1000
+
+
+def body(data: bytes | bytearray) -> Any:
+    """The arguments that carry these bytes. A bucket with a default retention takes none without their MD5."""
+    digest = hashlib.md5(data, usedforsecurity=False).digest()
+    return {"Body": data, "ContentMD5": base64.b64encode(digest).decode()}
 
 
 class Upload:
@@ -43,7 +51,7 @@ class Upload:
         """Make the object appear."""
         if not self._upload_id:
             with self._store.translated("write", self._key):
-                self._store.client.put_object(**self._place, Body=cast(Any, self._part))
+                self._store.client.put_object(**self._place, **body(self._part))
             self.sent_bytes = len(self._part)
             return
         if self._part:
@@ -68,10 +76,7 @@ class Upload:
             if not self._upload_id:
                 self._upload_id = self._store.client.create_multipart_upload(**self._place)["UploadId"]
             answer = self._store.client.upload_part(
-                **self._place,
-                UploadId=self._upload_id,
-                PartNumber=len(self._etags) + 1,
-                Body=cast(Any, self._part),
+                **self._place, **body(self._part), UploadId=self._upload_id, PartNumber=len(self._etags) + 1
             )
         self._etags.append(answer["ETag"])
         self.sent_bytes += len(self._part)

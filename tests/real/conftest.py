@@ -15,6 +15,7 @@ from tasks.base import stopping
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.server import LocalServer, server_folder
 from tests.conftest import PREFECT_PORT
+from tests.real import stores
 
 SAMPLE = Path(__file__).with_name("awkward.sql")
 
@@ -44,6 +45,29 @@ def prefect_url():
         assert f"{url}/api" == os.environ["PREFECT_API_URL"], "another process took the port of the tests' server"
         yield url
         APILogHandler().flush()
+
+
+@pytest.fixture(scope="session")
+def s3_credentials():
+    """The variables that repository policies of tests refer to."""
+    os.environ.update(stores.CREDENTIALS)
+    yield
+    for name in stores.CREDENTIALS:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def rclone(s3_credentials, tmp_path_factory):
+    """A real S3 server over a folder; it overwrites whatever the condition says, and knows no versions."""
+    with stores.rclone_server(tmp_path_factory.mktemp("rclone") / "objects") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto(s3_credentials, tmp_path_factory):
+    """An S3 server with conditional puts, and a bucket with versions and object lock."""
+    with stores.moto_server(tmp_path_factory.mktemp("moto") / "moto.log") as server:
+        yield server
 
 
 @pytest.fixture
