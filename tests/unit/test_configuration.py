@@ -1,13 +1,8 @@
 """System files: all valid, documented, and refused with one sentence when they are wrong."""
 
-import asyncio
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
-
 import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
-from prefect.server.schemas.schedules import CronSchedule
 
 from deployments.configuration_docs import PAGE, page
 from tasks.base.errors import ConfigurationError
@@ -36,18 +31,6 @@ def test_every_schedule_names_a_flow_that_takes_its_parameters(name):
         flow.validate_parameters({"system": name, **schedule.parameters})
         if "dry_run" in flow.parameters.properties:
             assert "dry_run" in schedule.parameters, f"{schedule.slug} must say dry_run"
-
-
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
-def test_the_nightly_backup_fires_once_a_day_through_both_clock_changes(zone):
-    cron = next(s.cron for s in load_system("myproject-nexa").schedules if s.slug == "daily")
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    dates = asyncio.run(
-        CronSchedule(cron=cron, timezone=zone).get_dates(n=1000, start=start, end=start + timedelta(days=364))
-    )
-    days = [moment.astimezone(ZoneInfo(zone)).date() for moment in dates]
-    assert len(days) == len(set(days)) >= 363
-    assert {moment.astimezone(ZoneInfo(zone)).hour for moment in dates} <= {1, 2, 3}
 
 
 @pytest.mark.parametrize(
