@@ -1,60 +1,161 @@
 """`nightshift check`: reach everything that a system names, and say what is missing with what mends it."""
 
 from collections.abc import Callable
+from functools import partial
 
 from tasks.base.errors import NightshiftError
 from tasks.base.secrets import resolve, resolve_value
 from tasks.base.system import Database, System
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.clients import find_clients
-from tasks.postgres.fingerprint.snapshot import exported_snapshot
-from tasks.postgres.restore.sandbox import sandbox_binaries
+from tasks.postgres.clock_skew import judge_clock
+from tasks.postgres.connection import connect
+from tasks.postgres.inspect.access import Access, read_access
+from tasks.postgres.inspect.programs import check_sandbox, dump_roles
+from tasks.postgres.inspect.rights import missing_rights
+from tasks.repository.keys import check_keys
 from tasks.repository.opening import open_store
 from tasks.repository.probe import probe
 
+Answer = str | CheckResult | list[CheckResult]
+
 
 def check_system(system: System) -> list[CheckResult]:
-    """One result per question; a red one holds the remedy."""
-    results = [_ask(system.name, "configuration", lambda: "valid")]
-    results += [_ask(database.name, "database", _database(system, database)) for database in system.databases]
-    results.append(_ask(system.repository.url, "repository", _repository(system)))
-    results.append(_ask(system.name, "secrets", _secrets(system)))
+    """One result per question, every problem in one pass; a red one holds the remedy."""
+    results = _ask(system.name, "configuration", lambda: "valid")
+    results += _ask(system.name, "schedules", lambda: _schedules(system))
+    results += _references(system)
+    for database in system.databases:
+        results += _database(system, database)
+    results += _ask(system.repository.url, "repository", lambda: _repository(system))
+    return results + _keys(system)
+
+
+def _schedules(system: System) -> Answer:
+    # Prefect takes seconds to import, and only this question needs it.
+    from prefect.client.schemas.schedules import CronSchedule  # noqa: PLC0415
+
+    from deployments.flow_runner import check_parameters  # noqa: PLC0415
+
+    wrong = []
+    for schedule in system.schedules:
+        place = f"{schedule.flow} {schedule.slug}"
+        try:
+            check_parameters(schedule.flow, {"system": system.name, **schedule.parameters})
+            if schedule.cron:
+                CronSchedule(cron=schedule.cron, timezone=schedule.timezone or system.timezone)
+        except NightshiftError as error:
+            wrong.append(_fail(system.name, "schedules", f"{place}: {error}"))
+        except ValueError:
+            wrong.append(
+                _fail(system.name, "schedules", f"{place}: '{schedule.cron}' is no cron; write such as '0 2 * * *'")
+            )
+    return wrong or "flows, parameters and times are valid"
+
+
+def _references(system: System) -> list[CheckResult]:
+    """The secrets that no other question needs."""
+    named = [*(database.password for database in system.databases), *system.alerting.model_dump().values()]
+    references = sorted({reference for reference in named if reference})
+    missing: list[CheckResult] = []
+    for reference in references:
+        missing += _ask(system.name, "secrets", partial(_there, reference))
+    if missing or not references:
+        return missing
+    return [_ok(system.name, "secrets", f"{', '.join(references)} can be read")]
+
+
+def _there(reference: str) -> Answer:
+    resolve(reference)
+    return []
+
+
+def _database(system: System, database: Database) -> list[CheckResult]:
+    seen: list[Access] = []
+
+    def connection() -> str:
+        seen.append(read_access(database))
+        tls = "with TLS" if seen[0].encrypted else "without TLS"
+        return f"PostgreSQL {seen[0].server_version}, database {seen[0].database_name} as {seen[0].role}, {tls}"
+
+    results = _ask(database.name, "connection", connection)
+    if not seen:
+        return results
+    access = seen[0]
+    results += missing_rights(database.name, access, system.backup)
+    results.append(judge_clock(database.name, access.clock_skew_seconds, system.thresholds.clock_skew_seconds))
+    results += _programs(system, database, access)
+    return results + _ask(database.name, "lock", lambda: _lock(database, access))
+
+
+def _programs(system: System, database: Database, access: Access) -> list[CheckResult]:
+    try:
+        clients = find_clients(access.server_version_num, system.backup.binaries)
+    except NightshiftError as error:
+        return [_fail(database.name, "client programs", str(error))]
+    return [
+        *_ask(database.name, "client programs", lambda: dump_roles(database, clients, system.backup)),
+        *_ask(
+            database.name, "sandbox", lambda: check_sandbox(database.name, clients.major, access, system.restore_test)
+        ),
+    ]
+
+
+def _lock(database: Database, access: Access) -> Answer:
+    if database.lock_dsn is None:
+        advice = "this is a standby, where no other host sees the lock; set lock_dsn to the primary"
+        return _result(database.name, "lock", Verdict.WARN, advice) if access.standby else "on the database itself"
+    with connect(database, application_name="nightshift:check", dsn=database.lock_dsn):
+        return "the primary is reachable"
+
+
+def _repository(system: System) -> str:
+    seen = probe(open_store(system.repository))
+    return f"can be written; write-once {seen.write_once}, object lock {seen.object_lock}"
+
+
+def _keys(system: System) -> list[CheckResult]:
+    recipients = system.backup.recipients
+    if not recipients:
+        advice = "backups are stored in clear; make a key with age-keygen and set backup.recipients"
+        return [_result(system.name, "keys", Verdict.WARN, advice)]
+    policies = {
+        "verification.identity": system.verification.identity,
+        "restore_test.identity": system.restore_test.identity,
+    }
+    results = []
+    for place, reference in policies.items():
+        results += _ask(system.name, place, partial(_opens, recipients, reference))
+    tested = any(schedule.flow == "restore_test" for schedule in system.schedules)
+    if tested and not system.restore_test.identity:
+        advice = "restore tests are scheduled, and without restore_test.identity no encrypted backup can be restored"
+        results.append(_fail(system.name, "restore_test.identity", advice))
     return results
 
 
-def _database(system: System, database: Database) -> Callable[[], str]:
-    def question() -> str:
-        # A snapshot with all tables locked needs every right that a backup needs.
-        with exported_snapshot(database, "nightshift:check") as snapshot:
-            clients = find_clients(snapshot.facts.server_version_num, system.backup.binaries)
-        sandbox_binaries(clients.major, system.restore_test.binaries)
-        return f"PostgreSQL {snapshot.facts.server_version}, client programs {clients.major}"
-
-    return question
+def _opens(recipients: tuple[str, ...], reference: str | None) -> str:
+    check_keys([resolve_value(one) for one in recipients], resolve(reference) if reference else None)
+    return "opens what is encrypted" if reference else "is not set; the recipients are valid"
 
 
-def _repository(system: System) -> Callable[[], str]:
-    def question() -> str:
-        seen = probe(open_store(system.repository))
-        return f"can be written; write-once {seen.write_once}, object lock {seen.object_lock}"
-
-    return question
-
-
-def _secrets(system: System) -> Callable[[], str]:
-    def question() -> str:
-        identities = {system.verification.identity, system.restore_test.identity} - {None}
-        for reference in identities:
-            resolve(str(reference))
-        for recipient in system.backup.recipients:
-            resolve_value(recipient)
-        return f"{len(identities)} identities and {len(system.backup.recipients)} recipients are there"
-
-    return question
-
-
-def _ask(target: str, name: str, question: Callable[[], str]) -> CheckResult:
+def _ask(target: str, name: str, question: Callable[[], Answer]) -> list[CheckResult]:
+    """What the question answers; a NightshiftError is its answer too, as FAIL."""
     try:
-        return CheckResult(name=name, target=target, verdict=Verdict.OK, message=question())
+        answer = question()
     except NightshiftError as error:
-        return CheckResult(name=name, target=target, verdict=Verdict.FAIL, message=str(error))
+        return [_fail(target, name, str(error))]
+    if isinstance(answer, str):
+        return [_ok(target, name, answer)]
+    return [answer] if isinstance(answer, CheckResult) else answer
+
+
+def _ok(target: str, name: str, message: str) -> CheckResult:
+    return _result(target, name, Verdict.OK, message)
+
+
+def _fail(target: str, name: str, message: str) -> CheckResult:
+    return _result(target, name, Verdict.FAIL, message)
+
+
+def _result(target: str, name: str, verdict: Verdict, message: str) -> CheckResult:
+    return CheckResult(name=name, target=target, verdict=verdict, message=message)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deployments import checks
+from deployments.new_system import NewSystem, write_new_system
 from deployments.prefect_yaml import ROOT
 from tasks.base.clock import iso, utc_now
 from tasks.base.errors import ConfigurationError, NightshiftError
@@ -28,6 +29,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except NightshiftError as error:
         sys.exit(f"nightshift: {error}")
     sys.exit(0 if good else 1)
+
+
+def init(options: argparse.Namespace) -> bool:
+    """Ask a database, and write a system file that backs it up, verifies, restores and retains."""
+    said = NewSystem(
+        options.system, options.dsn, options.repository, options.endpoint, options.recipient, options.identity
+    )
+    print(f"wrote {write_new_system(said)}")
+    if not options.recipient:
+        print(
+            "WARN: backups will be stored in clear; make a key with 'age-keygen -o key.txt', keep key.txt in a safe "
+            "place, and write its public half into backup.recipients"
+        )
+    print(f"next: nightshift check {options.system}")
+    return True
 
 
 def check(options: argparse.Namespace) -> bool:
@@ -160,6 +176,12 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("system", help="name of the system, as its file in deployments/systems is called")
         return added
 
+    asked = command("init", init)
+    asked.add_argument("--dsn", required=True, help="libpq connection string without a password, or service=NAME")
+    asked.add_argument("--repository", required=True, help="file:///absolute/path or s3://bucket/prefix")
+    asked.add_argument("--endpoint", help="URL of an S3-compatible store; default: AWS")
+    asked.add_argument("--recipient", help="age public key (age1…) that backups are encrypted to")
+    asked.add_argument("--identity", help="reference to the secret half: env:NAME or file:/path")
     command("check", check)
     command("backups", backups).add_argument("--json", action="store_true", help="machine-readable")
     command("receipts", receipts).add_argument("--verify", action="store_true", help="walk the chain of hashes")

