@@ -6,6 +6,7 @@ from typing import cast
 from psycopg import Connection
 
 from tasks.base.clock import utc_now
+from tasks.base.errors import NightshiftError
 from tasks.base.system import Database
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres import queries
@@ -40,6 +41,9 @@ def judge_clock(target: str, skew_seconds: float, limit_seconds: float) -> Check
 
 
 def check_clock(database: Database, limit_seconds: float) -> CheckResult:
-    """Measure and judge in a connection of its own. Raises UnreachableError, RefusedError."""
-    with connect(database, application_name="nightshift:clock") as connection:
-        return judge_clock(database.name, clock_skew_seconds(connection), limit_seconds)
+    """Measure and judge in a connection of its own; SKIP with the reason when the server does not answer."""
+    try:
+        with connect(database, application_name="nightshift:clock") as connection:
+            return judge_clock(database.name, clock_skew_seconds(connection), limit_seconds)
+    except NightshiftError as error:
+        return CheckResult(name="clock", target=database.name, verdict=Verdict.SKIP, message=str(error))

@@ -109,3 +109,19 @@ def write_system(folder: Path, dsn: str, repository: Path, recipient: str, **cha
         "restore_test": {"identity": "env:ACME_IDENTITY"},
     }
     (folder / "acme.yaml").write_text(yaml.safe_dump(data | changes))
+
+
+@pytest.fixture
+def guarded(postgres, shop):
+    """The same database for the superuser 'guarded', whom the server asks for the password 'planted-guarded'."""
+    rules = postgres.data / "pg_hba.conf"
+    before = rules.read_text()
+    with psycopg.connect(shop, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS guarded")
+        connection.execute("CREATE ROLE guarded SUPERUSER LOGIN PASSWORD 'planted-guarded'")
+        rules.write_text(f"host all guarded 127.0.0.1/32 scram-sha-256\n{before}")
+        connection.execute("SELECT pg_reload_conf()")
+        yield psycopg.conninfo.make_conninfo(shop, user="guarded")
+        rules.write_text(before)
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute("DROP ROLE guarded")
