@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-clean test bench lint types lock
+.PHONY: help setup demo demo-clean test soak bench lint types lock
 
 help:
 	@echo "make demo [ONCE=1]  backup, verification and restore test on embedded servers, with the Prefect UI"
 	@echo "make demo-clean     remove the demo's data folder"
 	@echo "make test           unit tests and tests on real servers"
 	@echo "make bench          ratios against the bare tools; SIZE_MB=600 of archive, ONLY=row"
+	@echo "make soak           PostgreSQL 15 to 18, kills at every moment, a full disk; needs Debian's postgresql-15"
 	@echo "make lint types     ruff, mypy"
 
 .venv/installed: requirements-dev.lock pyproject.toml
@@ -24,6 +25,9 @@ test: setup
 
 bench: setup
 	SIZE_MB=$(SIZE_MB) ONLY=$(ONLY) $(BIN)/python -m benchmarks
+
+soak: setup
+	$(BIN)/python -m pytest tests/soak
 
 lint: setup
 	$(BIN)/ruff check .

