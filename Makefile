@@ -12,10 +12,12 @@ help:
 	@echo "make soak           PostgreSQL 15 to 18, kills at every moment, a full disk; needs Debian's postgresql-15"
 	@echo "make lint types     ruff, mypy"
 
+# The lock names everything, so nothing is resolved here: an older pip looks past a pin when a package asks for extras.
 .venv/installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
 	touch $@
 
 setup: .venv/installed
