@@ -1,7 +1,6 @@
 """What a repository promises, on a local folder, on rclone's S3 server and on moto's."""
 
 import os
-import threading
 from datetime import timedelta
 
 import pytest
@@ -129,28 +128,6 @@ def test_a_key_is_written_once_when_asked_so(store):
     with pytest.raises(RefusedError, match=r"manifest exists already in .* and is never overwritten"):
         store.put("manifest", b"second", only_if_absent=True)
     assert store.get("manifest") == b"first"
-
-
-def test_of_two_that_write_once_at_a_time_one_wins(store):
-    if not probe(store).write_once:
-        pytest.skip("this store takes the condition and overwrites all the same, which the probe says")
-    for attempt in range(5):
-        gate, won = threading.Barrier(6), []
-
-        def write(name, key=f"manifest{attempt}", gate=gate, won=won):
-            gate.wait()
-            try:
-                store.put(key, name, only_if_absent=True)
-            except RefusedError:
-                return
-            won.append(name)
-
-        threads = [threading.Thread(target=write, args=(b"writer %d" % number,)) for number in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert won == [store.get(f"manifest{attempt}")]
 
 
 def test_awkward_keys_are_keys(store):

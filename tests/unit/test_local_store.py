@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -97,3 +98,24 @@ def test_the_disk_behind_a_folder_is_known_before_the_folder_is(tmp_path):
     space = LocalStore(str(tmp_path / "not" / "yet")).disk_space()
     assert space is not None
     assert 0 < space.free_share < 1
+
+
+def test_of_two_that_write_once_at_a_time_one_wins(tmp_path):
+    store = LocalStore(str(tmp_path))
+    for attempt in range(5):
+        gate, won = threading.Barrier(6), []
+
+        def write(name, key=f"manifest{attempt}", gate=gate, won=won):
+            gate.wait()
+            try:
+                store.put(key, name, only_if_absent=True)
+            except RefusedError:
+                return
+            won.append(name)
+
+        threads = [threading.Thread(target=write, args=(b"writer %d" % number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert won == [store.get(f"manifest{attempt}")]
