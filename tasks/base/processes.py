@@ -13,7 +13,7 @@ import psutil
 from tasks.base.clock import stopwatch
 
 _GRACE_SECONDS = 3.0
-_POLL_SECONDS = 0.02
+_FIRST_POLL_SECONDS, _POLL_SECONDS = 0.001, 0.02
 _DEAD = ("Z", "X")
 # Signals whose handlers raise in the main thread: Prefect's for a cancel, Python's for Ctrl-C.
 _RAISING = (signal.SIGTERM, signal.SIGINT)
@@ -49,11 +49,12 @@ def end_group(group: int) -> None:
         for process in beside:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
-        waited = stopwatch()
+        waited, pause = stopwatch(), _FIRST_POLL_SECONDS
         while waited() < _GRACE_SECONDS:
             if not group_alive(group) and not any(_runs(process) for process in beside):
                 return
-            threading.Event().wait(_POLL_SECONDS)
+            threading.Event().wait(pause)
+            pause = min(2 * pause, _POLL_SECONDS)
 
 
 def end_processes(processes: Iterable[psutil.Process], number: int = signal.SIGTERM) -> None:

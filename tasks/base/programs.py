@@ -175,21 +175,31 @@ def _started(program: Program, stdin: Stream, stdout: Stream, close: int | None 
     try:
         with signals_held_back():
             child = _launched(program, stdin, stdout, close)
-        with stopping.on_stop(child.end):
+        # A stop waits until the block is left, so the group has to be gone before.
+        with stopping.on_stop(child.end), _ended(child):
             yield child
+    finally:
+        if child is not None:
+            child.end()
+            if not child.command.is_alive():
+                child.exit_code()
+
+
+@contextmanager
+def _ended(child: _Child) -> Iterator[None]:
+    """End the group when the block is left, and see to it that the error that leaves it names the cause."""
+    try:
+        yield
     except (BrokenPipeError, ToolFailedError) as error:
         # A pipe that broke, or the failure of the program fed from this one, is but the echo of an own failure.
-        cause = child.failure() if child and child.has_failed_by_itself() else error
+        cause = child.failure() if child.has_failed_by_itself() else error
         stopping.raise_if_stopped()
         raise cause from None
     except Exception:
         stopping.raise_if_stopped()
         raise
     finally:
-        if child is not None:
-            child.end()
-            if not child.command.is_alive():
-                child.exit_code()
+        child.end()
 
 
 def _launched(program: Program, stdin: Stream, stdout: Stream, close: int | None) -> _Child:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from tasks.base import stopping
+from tasks.base import processes, stopping
 from tasks.base.clock import stopwatch
 from tasks.base.errors import ConfigurationError, StoppedError, ToolFailedError
 from tasks.base.programs import Program, output_of, reading_from, run, writing_to
@@ -43,25 +43,27 @@ def nothing_left_behind(name: str):
 
 
 # In a process of its own, so that other tests do not disturb the measure of memory.
-GIGABYTE = '''
+GIGABYTE = """
 import shutil, sys, tempfile, threading, psutil
 from tasks.base.programs import Program, reading_from, run, writing_to
 
-# Every megabyte differs; the hash of all is said on stderr.
-SOURCE = """
-import hashlib, sys
-block, digest = hashlib.shake_128(b"x").digest(2**20 - 4), hashlib.sha256()
-for number in range(int(sys.argv[1])):
-    for part in (number.to_bytes(4, "big"), block):
-        digest.update(part)
-        sys.stdout.buffer.write(part)
-print(digest.hexdigest(), file=sys.stderr)
-"""
-def source(megabytes, digest):
-    command = (sys.executable, "-c", SOURCE, str(megabytes))
-    return Program(arguments=("/bin/sh", "-c", '"$@" 2>"$0"', digest.name, *command), deadline_seconds=200)
+# Every megabyte begins with its number; who takes them knows what has to come, and says how many came.
+START = "import sys; block = bytearray(range(256)) * 4096\\n"
+SOURCE = START + '''
+for n in range(int(sys.argv[1])):
+    block[:4] = n.to_bytes(4, 'big')
+    sys.stdout.buffer.write(block)'''
+CHECK = START + '''
+n, data = 0, bytearray(2**20)
+while size := sys.stdin.buffer.readinto(data):
+    block[:4] = n.to_bytes(4, 'big')
+    assert size == 2**20 and data == block, f'megabyte {n} came differently'
+    n += 1
+print(n)'''
 
-hashing = Program(arguments=(shutil.which("sha256sum"),), deadline_seconds=200)
+def python(*arguments):
+    return Program(arguments=(sys.executable, "-c", *arguments), deadline_seconds=200)
+
 highest, done = [0], threading.Event()
 def watch():
     while not done.wait(0.02):
@@ -70,23 +72,23 @@ def watch():
 run(Program(arguments=("/bin/true",), deadline_seconds=10))
 before = psutil.Process().memory_info().rss
 threading.Thread(target=watch, daemon=True).start()
-with tempfile.TemporaryFile() as seen, tempfile.NamedTemporaryFile() as digest:
-    with reading_from(source(1024, digest)) as raw, writing_to(hashing, stdout=seen) as entry:
+with tempfile.TemporaryFile() as seen:
+    with reading_from(python(SOURCE, "1024")) as raw, writing_to(python(CHECK), stdout=seen) as entry:
         while chunk := raw.read(2**20):
             entry.write(chunk)
     seen.seek(0)
-    assert seen.read(64) == digest.read(64), "reading and writing"
-with tempfile.TemporaryFile() as seen, tempfile.TemporaryFile() as data, tempfile.NamedTemporaryFile() as digest:
-    run(source(100, digest), stdout=data)
+    assert seen.read() == b"1024\\n", "reading and writing"
+with tempfile.TemporaryFile() as seen, tempfile.TemporaryFile() as data:
+    run(python(SOURCE, "100"), stdout=data)
     data.seek(0)
-    run(hashing, stdin=data, stdout=seen)
+    run(python(CHECK), stdin=data, stdout=seen)
     seen.seek(0)
-    assert seen.read(64) == digest.read(64), "run"
+    assert seen.read() == b"100\\n", "run"
 done.set()
 growth = (highest[0] - before) / 2**20
 assert growth < 50, f"memory grew by {growth} MiB"
 print(f"memory grew by {growth:.0f} MiB")
-'''
+"""
 
 
 def test_a_gigabyte_comes_through_whole_and_with_flat_memory():
@@ -221,36 +223,43 @@ def hang(name: str, script: str) -> str:
     return f": {name}; sh -c ': {name}; {IGNORES_TERM.replace(chr(39), chr(34))}' & {script}"
 
 
+@pytest.fixture
+def short_grace(monkeypatch):
+    """Between TERM and KILL, in place of three seconds."""
+    monkeypatch.setattr(processes, "_GRACE_SECONDS", 0.3)
+
+
+@pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize(
     ("name", "script"),
-    [("waits", "wait"), ("ignores", IGNORES_TERM), ("leader-gone", "sleep 0.5")],
+    [("waits", "wait"), ("ignores", IGNORES_TERM), ("leader-gone", "sleep 0.2")],
 )
 @pytest.mark.parametrize("how", [run, output_of])
 def test_a_deadline_ends_the_whole_group_also_when_term_is_ignored(name, script, how):
     """With output_of the caller is blocked in a read meanwhile, and the grandchild holds the other end open."""
     mark = f"nightshift-{name}-{how.__name__}"
-    program, elapsed = shell(hang(mark, script), deadline_seconds=1), stopwatch()
+    program, elapsed = shell(hang(mark, script), deadline_seconds=0.5), stopwatch()
     with nothing_left_behind(mark):
         if name == "leader-gone" and how is run:
             run(program)
         else:
-            with pytest.raises(ToolFailedError, match="sh did not end within 1 s and was ended") as raised:
+            with pytest.raises(ToolFailedError, match=r"sh did not end within 0\.5 s and was ended") as raised:
                 how(program)
             assert raised.value.retryable
-        assert elapsed() < 8
+        assert elapsed() < 5
 
 
 def test_a_deadline_reaches_a_grandchild_in_a_session_of_its_own():
     mark = "nightshift-own-session"
     script = f": {mark}; setsid sh -c ': {mark}; while :; do sleep 60; done' & wait"
     with nothing_left_behind(mark), pytest.raises(ToolFailedError, match="did not end within"):
-        run(shell(script, deadline_seconds=1))
+        run(shell(script, deadline_seconds=0.5))
 
 
 def test_a_deadline_reaches_a_caller_that_writes():
     elapsed = stopwatch()
     with pytest.raises(ToolFailedError, match="did not end within"):
-        flood(shell("sleep 60", deadline_seconds=1))
+        flood(shell("sleep 60", deadline_seconds=0.3))
     assert elapsed() < 8
 
 
