@@ -12,7 +12,7 @@ import psutil
 
 from tasks.base.errors import UnreachableError
 
-_START_SECONDS = 90
+_START_SECONDS = 240  # the first start compiles what it imports and lays out its database, on whatever machine
 _STOP_SECONDS = 8
 # Analytics would send the demo's doings elsewhere; a backup's log lines belong in the run's log.
 PREFECT_ENVIRONMENT = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_EXTRA_LOGGERS": "nightshift"}

@@ -11,6 +11,7 @@ from tasks.base.words import Verdict
 from tasks.postgres.lock import _LOCK
 from tasks.repository import catalog, records
 from tasks.repository.local import LocalStore
+from tests.real.conftest import write_system
 
 
 @pytest.fixture
@@ -63,6 +64,25 @@ def test_damage_is_found_and_its_place_is_named(system, backup, role, change):
         store.put(key, changed)
     with pytest.raises(NightshiftError, match=key):
         backup_verification("acme")
+
+
+def test_what_was_read_lately_is_verified_by_its_metadata_until_it_changes(system, shop, identity, backup, tmp_path):
+    store, manifest = backup
+    policy = {"identity": "env:ACME_IDENTITY", "reread_after_days": 7}
+    write_system(tmp_path / "systems", shop, system, str(identity.to_public()), verification=policy)
+    first, second = (answers(backup_verification("acme")) for _ in range(2))
+    assert first["stored archive"] == "hash re-read"
+    assert first["archive lists"] == "decrypted and listed"
+    assert second["stored archive"] == "size only; its hash was read lately"
+    assert second["archive lists"] == "not again; it was listed lately"
+    key = manifest.file("globals").key
+    store.put(key, bytes(len(store.get(key))))
+    with pytest.raises(NightshiftError, match=f"{key} has SHA-256"):
+        backup_verification("acme")
+
+
+def answers(result):
+    return {check.name: check.message for check in result.checks}
 
 
 def test_a_wrong_key_is_named(backup, monkeypatch):
