@@ -39,7 +39,7 @@ def open_s3(bucket: str, prefix: str, policy: RepositoryPolicy) -> "S3Store":
             config=Config(
                 connect_timeout=_CONNECT_TIMEOUT_SECONDS,
                 read_timeout=_READ_TIMEOUT_SECONDS,
-                retries={"mode": "standard", "max_attempts": 4},
+                retries={"mode": "standard", "total_max_attempts": 4},
                 s3={"addressing_style": "path" if endpoint else "auto"},
                 # Stores differ in checksum headers; what is stored is proven by an own SHA-256.
                 request_checksum_calculation="when_required",

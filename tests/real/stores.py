@@ -16,6 +16,8 @@ from tasks.base.system import RepositoryPolicy
 from tasks.repository.opening import open_store
 
 KEY_ID, SECRET = "test-key-id", "test-secret-access-key"
+# S3 takes no part under 5 MiB but the last; tests of what happens between parts need not send as much.
+SMALLEST_PART = str(16 * 1024)
 CREDENTIALS = {"TEST_S3_KEY_ID": KEY_ID, "TEST_S3_SECRET": SECRET}
 
 
@@ -65,7 +67,8 @@ def moto_server(log: Path) -> Iterator[S3Server]:
     """moto with two buckets: 'locking' has versions and object lock, 'plain' has neither."""
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
-    with serving([program("moto_server"), "-H", "127.0.0.1", "-p", str(port)], os.environ, log) as process:
+    arguments = [program("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    with serving(arguments, {**os.environ, "S3_UPLOAD_PART_MIN_SIZE": SMALLEST_PART}, log) as process:
         wait_for(endpoint, process, log)
         server = S3Server(endpoint, "locking")
         server.client().create_bucket(Bucket="locking", ObjectLockEnabledForBucket=True)
