@@ -15,7 +15,7 @@ MANIFEST = "manifest.json"
 class StoredFile(Frozen):
     """One data object of a backup, as it is stored."""
 
-    role: Literal["archive", "toc", "globals", "fingerprint"] = Field(description="What it holds")
+    role: Literal["archive", "toc", "globals", "fingerprint", "instructions"] = Field(description="What it holds")
     key: str = Field(description="Key in the repository")
     size_bytes: int = Field(description="Stored size, after compression and encryption")
     sha256: str = Field(description="SHA-256 of the stored bytes, hexadecimal")
@@ -66,8 +66,8 @@ class Manifest(Frozen):
 
     @property
     def stored_bytes(self) -> int:
-        """Stored size of all data objects."""
-        return sum(file.size_bytes for file in self.files)
+        """Stored size of all data objects; the instructions are none."""
+        return sum(file.size_bytes for file in self.files if file.role != "instructions")
 
     def file(self, role: str) -> StoredFile:
         """The object with that role. Raises KeyError."""

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import timedelta
+from hashlib import sha256
 from importlib.metadata import version
 
 from tasks.base.clock import stamp, stopwatch, utc_now
@@ -13,6 +14,7 @@ from tasks.base.run import run_context
 from tasks.base.secrets import resolve_value
 from tasks.base.system import BackupKind, BackupPolicy, Database
 from tasks.postgres.backup import archive
+from tasks.postgres.backup.instructions import INSTRUCTIONS, restore_by_hand
 from tasks.postgres.clients import Clients, find_clients
 from tasks.postgres.connection import client_programs, conninfo_for_programs
 from tasks.postgres.fingerprint.collect import collect, finish
@@ -119,9 +121,19 @@ def _back_up_snapshot(
         durations_seconds=durations,
         notes=() if policy.role_passwords else ("role passwords are not in the backup",),
     )
+    manifest = _with_instructions(store, manifest)
     lock.check()
     catalog.commit_manifest(store, manifest)
     return manifest
+
+
+def _with_instructions(store: Store, manifest: Manifest) -> Manifest:
+    """Store RESTORE.txt, in clear for whoever has nothing but the repository, and list it like the other files."""
+    text, key = restore_by_hand(manifest).encode(), f"{manifest.prefix}/{INSTRUCTIONS}"
+    store.put(key, text)
+    digest = sha256(text).hexdigest()
+    stored = StoredFile(role="instructions", key=key, size_bytes=len(text), sha256=digest, raw_bytes=len(text))
+    return manifest.model_copy(update={"files": (*manifest.files, stored)})
 
 
 def _fingerprint_facts(fingerprint: Fingerprint, policy: BackupPolicy) -> dict[str, object]:
