@@ -29,7 +29,8 @@ def backup(job: dict[str, Any]) -> str:
 def restore_test(job: dict[str, Any]) -> str:
     """One restore test with all that it checks. Raises RuntimeError when the backup is not proven."""
     store = open_store(RepositoryPolicy(url=job["repository"]))
-    proof = prove(store, catalog.load_manifest(store, job["backup"]), RestoreTestPolicy(identity=job["identity"]))
+    manifest, policy = catalog.load_manifest(store, job["backup"]), RestoreTestPolicy(identity=job["identity"])
+    proof = prove(store, manifest, policy, lambda *_: None)
     if proof.proven != "proven":
         raise RuntimeError(f"not proven: {[rung for rung in proof.rungs if rung.verdict != 'OK']}")
     return ", ".join(f"{rung.name} {rung.duration_seconds}" for rung in proof.rungs)
@@ -43,8 +44,8 @@ def plan_retention(job: dict[str, Any]) -> str:
         backups,
         RetentionPolicy(),
         utc_now(),
-        proven={"shop": records.proven_backup_ids(store, SYSTEM, "shop")},
-        held={"shop": records.held_backup_ids(store, SYSTEM, "shop")},
+        proven=records.proven_backup_ids(store, SYSTEM, "shop"),
+        held=records.held_backup_ids(store, SYSTEM, "shop"),
         dependencies={},
         zone="UTC",
     )

@@ -60,13 +60,11 @@ def backups(options: argparse.Namespace) -> bool:
         rows = [backup.model_dump(mode="json") | {"snapshot_at": iso(backup.snapshot_at)} for backup in found]
         print(json.dumps(rows, indent=2))
         return True
-    names = {backup.database for backup in found}
-    proven = {(name, one) for name in names for one in records.proven_backup_ids(store, system.name, name)}
-    held = {(name, one) for name in names for one in records.held_backup_ids(store, system.name, name)}
+    proven = {one for db in system.databases for one in records.proven_backup_ids(store, system.name, db.name)}
+    held = {one for db in system.databases for one in records.held_backup_ids(store, system.name, db.name)}
     print(f"{'database':20} {'kind':10} {'backup':26} {'stored bytes':>14}  proven  held")
     for backup in found:
-        one = (backup.database, backup.backup_id)
-        marks = f"{'yes' if one in proven else 'no':6}  {'yes' if one in held else 'no'}"
+        marks = f"{'yes' if backup.backup_id in proven else 'no':6}  {'yes' if backup.backup_id in held else 'no'}"
         print(f"{backup.database:20} {backup.kind:10} {backup.backup_id:26} {backup.stored_bytes:14}  {marks}")
     return True
 
@@ -137,6 +135,8 @@ def run_flow(options: argparse.Namespace) -> bool:
         os.environ.pop("PREFECT_API_URL", None)
         os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "nightshift")
         os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        # A loaded machine takes longer than Prefect's 20 s to start the server that lives inside this process.
+        os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
         from deployments.flow_runner import run_here  # noqa: PLC0415
 
         result = run_here(options.flow, parameters)

@@ -3,13 +3,15 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+import httpx
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import TerminationSignal
+from prefect.exceptions import PrefectException, TerminationSignal
 from prefect.flows import Flow
 from prefect.futures import PrefectFuture
 from prefect.runtime import deployment, flow_run
@@ -19,7 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from tasks.alerts import webhook
 from tasks.base import stopping
 from tasks.base.clock import new_run_id, utc_now
-from tasks.base.errors import ConfigurationError, IncompleteError, NightshiftError
+from tasks.base.errors import ConfigurationError, IncompleteError, NightshiftError, ToolFailedError, UnreachableError
 from tasks.base.system import Alerting, Database, System
 from tasks.base.systems import find_database, load_system
 from tasks.base.words import FlowResult, Verdict
@@ -51,11 +53,12 @@ for _engine in ("prefect.flow_runs", "prefect.task_runs"):
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one flow: the system it operates, its repository, its id."""
+    """One run of one flow: the system it operates, its repository, its id; `keeps` nothing without a system file."""
 
     flow: str
     system: System
     store: Store
+    keeps: bool
     run_id: str
     started_at: datetime
 
@@ -77,16 +80,16 @@ class Run:
 
 
 @contextmanager
-def begin(flow: str, system: str) -> Iterator[Run]:
-    """Load the system and open its repository; whatever way the block is left, nothing that it started runs on.
+def begin(flow: str, system: str | System) -> Iterator[Run]:
+    """Load the system, unless it is one, and open its repository; nothing of the run goes on when the block is left.
 
     Tasks that run programs or queries are submitted to THREADS: the main thread only waits, so that a cancel, which
     Prefect raises there, stops them all at once. What a thread still waits for (a retry's delay, a store that does
     not answer) cannot be interrupted; a cancelled process ends without it.
     """
     stopping.reset()
-    loaded = load_system(system)
-    run = Run(flow, loaded, open_store(loaded.repository), new_run_id(), utc_now())
+    loaded = system if isinstance(system, System) else load_system(system)
+    run = Run(flow, loaded, open_store(loaded.repository), loaded is not system, new_run_id(), utc_now())
     try:
         yield run
     except TerminationSignal as cancelled:
@@ -98,7 +101,7 @@ def begin(flow: str, system: str) -> Iterator[Run]:
 
 def conclude(run: Run, result: Result) -> State[Result]:
     """Publish; then FAIL and INCOMPLETE raise, all else ends Completed, WARN and SKIP as 'With warnings'."""
-    publish(result, run.store, procedures_of(run))
+    publish(result, run.store if run.keeps else None, procedures_of(run))
     if result.verdict is Verdict.FAIL:
         raise NightshiftError(result.headline)
     if result.verdict is Verdict.INCOMPLETE:
@@ -123,6 +126,39 @@ def bounded(
     return outcomes + [collect(target, future) for target, future in waiting]
 
 
+def may_heal(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Retry only what may heal by itself: an unreachable server or store, a program that says so."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, UnreachableError) or (isinstance(error, ToolFailedError) and error.retryable)
+
+
+# For tasks that talk to servers and stores: backoff and jitter, only for what may heal.
+RETRIES: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": [30, 120],
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": may_heal,
+}
+
+
+def progress(description: str) -> Callable[[float, str], None]:
+    """A progress artifact of this run; the function that moves it takes the percent and what is being done.
+
+    It is moved in steps of five, and when another thing is done. A server that does not answer stops no work for it.
+    """
+    artifact: Any = create_progress_artifact(progress=0.0, description=description)
+    shown: tuple[float, str] = (0.0, "")
+
+    def show(percent: float, doing: str) -> None:
+        nonlocal shown
+        if percent >= min(100.0, shown[0] + 5) or doing != shown[1]:
+            shown = (percent, doing)
+            with suppress(httpx.HTTPError, PrefectException):
+                update_progress_artifact(artifact, percent, f"{description}{': ' if doing else ''}{doing}")
+
+    return show
+
+
 def procedures_of(run: Run) -> tuple[str, ...]:
     """The runbook's procedures that this run's deployment (SYSTEM-SLUG) fulfils; none for an ad-hoc run."""
     slug = str(deployment.name or "").removeprefix(f"{run.system.name}-")
@@ -137,9 +173,9 @@ def run_name(flow: str) -> Any:
 
     def name() -> str:
         parameters = flow_run.parameters
-        targets = parameters.get("databases") or ["all"]
+        targets = [parameters["dumps"]] if parameters.get("dumps") else parameters.get("databases") or ["all"]
         plan = " (plan only)" if parameters.get("dry_run") else ""
-        return f"{flow} {parameters.get('system')} {' '.join(targets)}{plan}"
+        return " ".join(part for part in (flow, parameters.get("system"), *targets) if part) + plan
 
     return name
 

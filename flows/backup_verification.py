@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from flows import _support
-from tasks.base.errors import NightshiftError, UnreachableError
+from tasks.base.errors import NightshiftError
 from tasks.base.run import run_context
 from tasks.base.system import Database
 from tasks.base.words import CheckResult, FlowResult, Verdict
@@ -20,19 +20,12 @@ class VerificationResult(FlowResult):
     """One check per question about the newest backup of each database."""
 
 
-def _may_heal(_task: Any, _run: Any, state: Any) -> bool:
-    return isinstance(state.result(raise_on_failure=False), UnreachableError)
-
-
 @task(
     name="verify backup",
     task_run_name="verify {database.name}",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=2,
-    retry_delay_seconds=[30, 120],
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_may_heal,
+    **_support.RETRIES,
 )
 def verify_backup(run: _support.Run, database: Database) -> list[CheckResult]:
     """Verify the newest backup of one database; reads only, and records the verdict beside the backup."""

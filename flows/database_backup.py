@@ -4,12 +4,11 @@ from statistics import median
 from typing import Any, ClassVar
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from flows import _support
-from tasks.base.errors import NightshiftError, ToolFailedError, UnreachableError
+from tasks.base.errors import NightshiftError
 from tasks.base.system import BackupKind, Database
 from tasks.base.words import CheckResult, FlowResult, Verdict
 from tasks.postgres.backup.logical import back_up
@@ -57,37 +56,23 @@ def _row(check: CheckResult, manifest: Manifest | None) -> dict[str, object]:
     return row
 
 
-def _may_heal(_task: Any, _run: Any, state: Any) -> bool:
-    """Retry only what may heal by itself: an unreachable server or store, a program that says so."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, UnreachableError) or (isinstance(error, ToolFailedError) and error.retryable)
-
-
 @task(
     name="back up database",
     task_run_name="back up {database.name}",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=2,
-    retry_delay_seconds=[30, 120],
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_may_heal,
+    **_support.RETRIES,
 )
 def back_up_database(run: _support.Run, database: Database) -> Manifest:
     """Back up one database, with its progress shown in the UI."""
-    artifact = create_progress_artifact(progress=0.0, description=f"{database.name}: share of the database dumped")
-    shown = 0.0
+    move = _support.progress(f"{database.name}: share of the database dumped")
 
     def show(raw_bytes: int, database_bytes: int) -> None:
-        nonlocal shown
-        # Indexes are not in a dump, so its end comes before 100; the artifact is moved in steps of five.
-        progress = min(99.0, 100.0 * raw_bytes / max(database_bytes, 1))
-        if progress >= shown + 5:
-            shown = progress
-            update_progress_artifact(artifact_id=artifact, progress=progress)  # type: ignore[arg-type]
+        # Indexes are not in a dump, so its end comes before 100.
+        move(min(99.0, 100.0 * raw_bytes / max(database_bytes, 1)), "")
 
     manifest = back_up(run.system.name, database, run.system.backup, run.store, run.run_id, show)
-    update_progress_artifact(artifact_id=artifact, progress=100.0)  # type: ignore[arg-type]
+    move(100.0, "")
     get_run_logger().info("%s: %s committed, %d bytes stored", database.name, manifest.backup_id, manifest.stored_bytes)
     return manifest
 

@@ -40,8 +40,10 @@ class Program(Frozen):
     """A program to run."""
 
     arguments: tuple[str, ...] = Field(min_length=1, description="The absolute path, then the arguments")
-    environment: dict[str, str] = Field(
-        default_factory=dict, repr=False, description="Added to this process's environment; may hold secrets"
+    environment: dict[str, str | None] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Added to this process's environment; None takes a variable out of it; may hold secrets",
     )
     ok_codes: tuple[int, ...] = Field(default=(0,), description="Exit codes that mean success")
     deadline_seconds: float = Field(gt=0, description="Ended after this long, in seconds")
@@ -213,7 +215,7 @@ def _launched(program: Program, stdin: Stream, stdout: Stream, close: int | None
                 _in=nothing if stdin is None else stdin,
                 _out=discarded if stdout is None else stdout,
                 _err=tail.write_end,
-                _env={**os.environ, **child_environment(), **program.environment},
+                _env=_environment(program),
                 _cwd=str(program.cwd) if program.cwd else None,
                 _preexec_fn=child_setup(program.run_as),
                 _bg=True,
@@ -242,6 +244,11 @@ def _command(program: Program) -> Any:
     if not path.is_absolute() or not path.is_file() or not os.access(path, os.X_OK):
         raise ConfigurationError(f"{path} is no program that can be run by its absolute path; install it")
     return sh.Command(str(path))
+
+
+def _environment(program: Program) -> dict[str, str]:
+    wanted = {**os.environ, **child_environment(), **program.environment}
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _last_lines(text: str, count: int = _QUOTED_LINES) -> str:

@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from tasks.base.errors import ConfigurationError
-from tasks.base.system import Database, System
+from tasks.base.system import Database, RepositoryPolicy, System
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "deployments" / "systems"
 
@@ -35,6 +35,18 @@ def load_system(name: str) -> System:
             f"write one with 'nightshift init {name}'"
         )
     return read_system(systems_folder() / f"{name}.yaml")
+
+
+def system_of_dumps(url: str) -> System:
+    """What stands for a system when there are dumps and nothing else: defaults, and nothing is written to the URL.
+
+    Raises ConfigurationError.
+    """
+    try:
+        repository = RepositoryPolicy(url=url)
+    except ValidationError as error:
+        raise ConfigurationError(f"'{url}': {in_words(error)}") from None
+    return System(name="existing-dumps", databases=(Database(name="dump", dsn=""),), repository=repository)
 
 
 def read_system(path: Path) -> System:

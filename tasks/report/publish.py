@@ -50,8 +50,8 @@ def report_prefix(result: FlowResult) -> str:
 
 
 @task(name="publish report", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[5, 20], persist_result=False)
-def publish(result: FlowResult, store: Store, procedures: Sequence[str] = ()) -> str:
-    """Publish the result; return the prefix of the reports in the repository.
+def publish(result: FlowResult, store: Store | None, procedures: Sequence[str] = ()) -> str:
+    """Publish the result; return the prefix of the reports in the repository. Without one there are artifacts only.
 
     Safe to run again: report keys carry the run, artifacts are versions of one key, evidence is folded by run.
     """
@@ -59,6 +59,8 @@ def publish(result: FlowResult, store: Store, procedures: Sequence[str] = ()) ->
     rows = [{name: _cell(value) for name, value in row.items()} for row in result.csv_rows()]
     create_table_artifact(rows[:_ARTIFACT_ROWS], key=f"{key}-table", description=mask(result.headline))
     create_markdown_artifact(as_markdown(result), key=key, description=mask(result.headline))
+    if store is None:
+        return ""
     prefix = report_prefix(result)
     store.put(f"{prefix}/report.csv", as_csv(result.csv_header, rows))
     store.put(f"{prefix}/report.html", as_html(result))

@@ -112,6 +112,18 @@ def fetching(
         hashed.check(key, sha256, size_bytes)
 
 
+@contextmanager
+def reading_foreign(store: Store, key: str, *, identity: str | None, encrypted: bool) -> Iterator[Readable]:
+    """Read an object that Nightshift did not write, decrypted where it must be; its size and hash are not known.
+
+    Raises CorruptError that names the key: cut, or not opened by this identity.
+    """
+    with store.reading(key) as source:
+        opened = decrypting(source, key, identity) if encrypted else nullcontext(source)
+        with opened as plain:
+            yield cast(Readable, plain)
+
+
 def stored_hash(store: Store, key: str) -> tuple[str, int]:
     """SHA-256 and size of the stored bytes, read again."""
     with store.reading(key) as source:

@@ -10,16 +10,19 @@ from tasks.base.words import CheckResult, Verdict
 
 
 def assert_sql(connection: Connection[tuple[object, ...]], assertion: SqlAssertion) -> CheckResult:
-    """Run one assertion and say whether it holds. A statement that fails is FAIL with the server's sentence."""
+    """Run one assertion, on a connection that commits by itself, and say whether it holds.
+
+    A statement that fails is FAIL with the server's sentence.
+    """
     try:
         # The statement is the operator's own, from the system file; it is run as it stands, without parameters.
-        row = connection.execute(assertion.sql.encode()).fetchone()
+        rows = connection.execute(assertion.sql.encode()).fetchmany(2)
     except psycopg.Error as error:
-        connection.rollback()
-        return _result(assertion, str(error).strip().splitlines()[0])
-    if row is None or len(row) != 1:
-        return _result(assertion, f"returned {'no row' if row is None else f'{len(row)} values'}, one is expected")
-    return _result(assertion, _wrong("" if row[0] is None else str(row[0]), assertion))
+        return _result(assertion, (str(error).strip() or type(error).__name__).splitlines()[0])
+    if len(rows) != 1 or len(rows[0]) != 1:
+        found = ("no row", f"{len(rows[0])} values" if rows else "", "several rows")[len(rows)]
+        return _result(assertion, f"returned {found}, one value is expected")
+    return _result(assertion, _wrong("" if rows[0][0] is None else str(rows[0][0]), assertion))
 
 
 def _wrong(value: str, assertion: SqlAssertion) -> str:

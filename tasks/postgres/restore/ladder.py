@@ -1,20 +1,61 @@
 """The ladder of a restore test: rung after rung, each timed; the first that fails ends the climb."""
 
-from collections.abc import Iterator, Sequence
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import psycopg
+
+from tasks.base import stopping
 from tasks.base.clock import stopwatch
-from tasks.base.errors import NightshiftError, StoppedError
+from tasks.base.errors import NightshiftError, StoppedError, ToolFailedError, UnreachableError
+from tasks.base.secrets import mask
 from tasks.base.words import CheckResult, Verdict
+from tasks.repository.records import Proven
+
+log = logging.getLogger("nightshift.restore")
+Progress = Callable[[float, str], None]
+_LEVELS = {
+    Verdict.OK: logging.INFO,
+    Verdict.INFO: logging.INFO,
+    Verdict.SKIP: logging.WARNING,
+    Verdict.WARN: logging.WARNING,
+}
+_REMEDIES = (
+    (
+        r"unsupported version|unrecognized configuration parameter",
+        "a newer pg_dump wrote it: install that PostgreSQL, or name its folder in restore_test.binaries",
+    ),
+    (
+        r"extension .* is not available|could not access file|must be loaded via",
+        "install the extension for the sandbox's PostgreSQL, or name one that has it in restore_test.binaries",
+    ),
+    (
+        r"ICU is not supported",
+        "the sandbox's PostgreSQL was built without ICU: install Debian's, or set restore_test.binaries",
+    ),
+    (
+        r"possibly corrupt archive|unexpected end of file|could not read from input file: end of file",
+        "it was cut or damaged, test an older one",
+    ),
+    (r"No space left on device", "free disk, or set restore_test.folder"),
+)
 
 
 class Rung:
     """What a rung found while it was climbed: a message, further results, or a reason why it could not be."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_share: Callable[[float], None]) -> None:
         self.message = ""
         self.findings: list[CheckResult] = []
         self.skipped = ""
+        self.best = Verdict.OK
+        self.done = on_share
+
+    def inform(self, message: str) -> None:
+        """This rung holds, but proves less than it might; the verdict becomes INFO."""
+        self.message, self.best = message, Verdict.INFO
 
     def skip(self, reason: str) -> None:
         """This rung cannot run here; the verdict becomes 'partially proven'."""
@@ -26,48 +67,108 @@ class Broken(Exception):
 
 
 class Ladder:
-    """The rungs climbed so far of one backup."""
+    """The rungs climbed so far of one backup, within a limit of time.
 
-    def __init__(self, target: str) -> None:
-        self.target = target
+    `on_progress(percent, rung)` is called on the way.
+    """
+
+    def __init__(self, target: str, on_progress: Progress, limit_seconds: float) -> None:
+        self.target, self.on_progress, self.limit_seconds = target, on_progress, limit_seconds
+        self.elapsed = stopwatch()
+        self.percent = 0.0
         self.rungs: list[CheckResult] = []
 
     @contextmanager
-    def rung(self, name: str) -> Iterator[Rung]:
-        """Climb one rung. A NightshiftError or a red finding inside is recorded as FAIL and raised as Broken."""
-        rung, elapsed = Rung(), stopwatch()
+    def rung(self, name: str, until: float | None = None) -> Iterator[Rung]:
+        """Climb one rung; `until` is the percent of the whole work that is done after it.
+
+        A NightshiftError, an error of the sandbox's server or a red finding inside is recorded as FAIL and raised as
+        Broken, and so is the end of the time. A stop, and a store that cannot be reached, say nothing of the backup:
+        they are raised as they are, and no rung is recorded.
+        """
+        start, end = self.percent, self.percent if until is None else until
+        elapsed = stopwatch()
+
+        def show(share: float) -> None:
+            if self.is_late:
+                raise ToolFailedError(self._too_late())
+            self.on_progress(start + (end - start) * min(1.0, share), name)
+
+        rung = Rung(show)
         try:
+            show(0.0)
             yield rung
-        except StoppedError:
-            raise
-        except NightshiftError as error:
-            self._record(name, Verdict.FAIL, str(error), elapsed())
+        except (NightshiftError, psycopg.Error) as error:
+            stopping.raise_if_stopped()
+            if isinstance(error, StoppedError | UnreachableError) and not self.is_late:
+                raise
+            said = with_remedy(" ".join(str(error).split()))
+            self.record(name, Verdict.FAIL, self._too_late() if self.is_late else said, elapsed())
             raise Broken from None
         worst = Verdict.worst([Verdict.OK, *(finding.verdict for finding in rung.findings)])
-        if rung.skipped:
-            self._record(name, Verdict.SKIP, rung.skipped, elapsed())
+        if worst.is_red:
+            stopping.raise_if_stopped()
+        if rung.skipped and not worst.is_red:
+            self.record(name, Verdict.SKIP, rung.skipped, elapsed())
         elif worst is Verdict.OK:
-            self._record(name, Verdict.OK, rung.message, elapsed())
+            self.record(name, rung.best, rung.message, elapsed())
         else:
-            self._record(name, worst, _first(rung.findings, worst), elapsed())
-            self.rungs += [finding for finding in rung.findings if finding.verdict is not Verdict.OK]
+            late = worst.is_red and self.is_late
+            self.record(name, worst, self._too_late() if late else _first(rung.findings, worst), elapsed())
+        self.rungs += [finding for finding in rung.findings if finding.verdict is not Verdict.OK]
+        self.percent = end
         if worst.is_red:
             raise Broken
 
+    def record(self, name: str, verdict: Verdict, message: str, seconds: float) -> None:
+        """Add a rung, or what was found outside of one such as a measured time; the run's log shows it at once."""
+        found = CheckResult(
+            name=name, target=self.target, verdict=verdict, message=mask(message), duration_seconds=round(seconds, 3)
+        )
+        self.rungs.append(found)
+        said = f"{found.message and ': '}{found.message}"
+        log.log(
+            _LEVELS.get(verdict, logging.ERROR), "%s: %s %s after %.1f s%s", self.target, name, verdict, seconds, said
+        )
+
     @property
-    def proven(self) -> str:
+    def is_late(self) -> bool:
+        """True when the time of the whole test is over."""
+        return self.elapsed() > self.limit_seconds
+
+    def _too_late(self) -> str:
+        return (
+            f"the test was ended after {self.limit_seconds:g} s; raise restore_test.deadline_seconds, "
+            "or look at what takes so long in the rungs before"
+        )
+
+    def hold_rto(self, limit_seconds: float | None) -> float:
+        """Record the RTO, the seconds from the start until now, WARN above the limit; return it rounded."""
+        seconds = self.elapsed()
+        late = limit_seconds is not None and seconds > limit_seconds
+        message = f"restored and compared in {seconds:.1f} s"
+        if late:
+            message += f", more than the {limit_seconds:.0f} s of restore_test.rto_seconds"
+        self.record("RTO", Verdict.WARN if late else Verdict.OK, message, seconds)
+        return round(seconds, 3)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all rungs."""
+        return Verdict.worst([rung.verdict for rung in self.rungs])
+
+    @property
+    def proven(self) -> Proven:
         """'proven', 'partially proven' (a rung was skipped) or 'not proven' (a rung failed, or none was climbed)."""
-        worst = Verdict.worst([rung.verdict for rung in self.rungs])
-        if not self.rungs or worst.is_red:
+        if not self.rungs or self.verdict.is_red:
             return "not proven"
         return "partially proven" if any(rung.verdict is Verdict.SKIP for rung in self.rungs) else "proven"
 
-    def _record(self, name: str, verdict: Verdict, message: str, seconds: float) -> None:
-        self.rungs.append(
-            CheckResult(
-                name=name, target=self.target, verdict=verdict, message=message, duration_seconds=round(seconds, 3)
-            )
-        )
+
+def with_remedy(message: str) -> str:
+    """What a program said, and what to do about it where that is known."""
+    remedies = [remedy for pattern, remedy in _REMEDIES if re.search(pattern, message)]
+    return f"{message}; {remedies[0]}" if remedies else message
 
 
 def _first(findings: Sequence[CheckResult], worst: Verdict) -> str:

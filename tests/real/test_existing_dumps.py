@@ -1,0 +1,297 @@
+"""Dumps that Nightshift did not write: every format restores, every everyday fault is named, nothing stays behind."""
+
+import gzip
+import os
+import re
+import subprocess
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pyrage
+import pytest
+import zstandard
+
+from deployments.flow_runner import check_parameters
+from flows.restore_test import restore_test
+from tasks.base import stopping
+from tasks.base.errors import ConfigurationError, NightshiftError
+from tasks.base.system import RestoreTestPolicy, SqlAssertion
+from tasks.base.words import Verdict
+from tasks.postgres.clients import embedded_binaries
+from tasks.postgres.restore.dumps import find_dumps, place_of
+from tasks.postgres.restore.existing import try_dump
+from tasks.repository.local import LocalStore
+from tests.real.conftest import SAMPLE
+
+TABLES, ROWS = 8, 2000 + 100 + 400 + 10 + 1 + 2
+WAYS = {
+    "custom.dump": ("pg_dump", "-Fc"),
+    "packed.tar": ("pg_dump", "-Ft"),
+    "folder": ("pg_dump", "-Fd"),
+    "plain.sql": ("pg_dump",),
+    "created.sql": ("pg_dump", "--create"),
+    "cleaned.sql": ("pg_dump", "--clean"),
+    "inserts.sql": ("pg_dump", "--inserts", "--rows-per-insert=100"),
+    "cluster.sql": ("pg_dumpall",),
+    "cleaned-cluster.sql": ("pg_dumpall", "--clean"),
+}
+
+
+@pytest.fixture(scope="module")
+def made(postgres, tmp_path_factory):
+    """A folder with the sample database dumped in every way; the database and its roles are gone afterwards."""
+    stopping.reset()
+    folder = tmp_path_factory.mktemp("dumps")
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
+        connection.execute("DROP ROLE IF EXISTS shop_reader, shop_owner")
+        connection.execute("CREATE DATABASE shop")
+        with psycopg.connect(postgres.dsn("shop"), autocommit=True) as shop:
+            shop.execute(SAMPLE.read_bytes())
+            shop.execute("CREATE POLICY reading ON secured FOR SELECT TO shop_reader USING (true)")
+        for name, (program, *options) in WAYS.items():
+            command = [embedded_binaries() / program, *options, "-f", folder / name, "-d", postgres.dsn("shop")]
+            subprocess.run(command, check=True)
+        connection.execute("DROP DATABASE shop")
+        connection.execute("DROP ROLE shop_reader, shop_owner")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where one test puts the dumps that it tries."""
+    stopping.reset()
+    (tmp_path / "backups").mkdir()
+    return tmp_path / "backups"
+
+
+def tried(folder, **policy):
+    """The newest dump of a folder, tried without Prefect."""
+    store = LocalStore(str(folder))
+    chosen = RestoreTestPolicy(**policy)
+    return try_dump(store, find_dumps(store, "*")[-1], chosen, chosen.assertions, lambda *_: None)
+
+
+def sentence(proof):
+    """What the first red rung says."""
+    return next((f"{rung.name}: {rung.message}" for rung in proof.rungs if rung.verdict.is_red), "nothing is red")
+
+
+def put(made, folder, name, change=lambda data: data, as_name=None):
+    """Copy one of the dumps, changed, into the folder that is tried."""
+    path = folder / (as_name or name)
+    path.write_bytes(change((made / name).read_bytes()))
+    return path
+
+
+def proofs_of_nothing_left():
+    """The sandboxes and spools of this process."""
+    found = Path(tempfile.gettempdir()).glob("nightshift-pg-*/owner")
+    return [path.parent for path in found if path.read_text().startswith(f"{os.getpid()}:")]
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_every_way_to_dump_restores_and_is_counted(made, folder, name):
+    if (made / name).is_dir():
+        folder = made / name
+    else:
+        put(made, folder, name)
+    before = proofs_of_nothing_left()
+    proof = tried(folder)
+    assert sentence(proof) == "nothing is red"
+    assert (proof.verdict, proof.tables, proof.rows) == (Verdict.INFO, TABLES, ROWS)
+    assert proof.proven == "nothing to compare with"
+    assert proofs_of_nothing_left() == before
+
+
+PACKED = {
+    "plain.sql.gz": gzip.compress,
+    "members.sql.gz": lambda data: gzip.compress(data[:500]) + gzip.compress(data[500:]),
+    "frames.sql.zst": lambda data: zstandard.compress(data[:500]) + zstandard.compress(data[500:]),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_a_compressed_script_is_streamed_and_restores(made, folder, name):
+    put(made, folder, "plain.sql", PACKED[name], name)
+    assert tried(folder).rows == ROWS
+
+
+@pytest.mark.parametrize("name", ["custom.dump", "plain.sql"])
+def test_a_dump_encrypted_with_age_is_opened_by_the_identity(made, folder, monkeypatch, identity, name):
+    monkeypatch.setenv("OLD_IDENTITY", str(identity))
+    to = [identity.to_public()]
+    put(made, folder, name, lambda data: pyrage.encrypt(zstandard.compress(data), to), f"{name}.zst.age")
+    assert tried(folder, identity="env:OLD_IDENTITY").rows == ROWS
+    with pytest.raises(ConfigurationError, match=r"is encrypted; name a system whose restore_test.identity opens it"):
+        tried(folder)
+    monkeypatch.setenv("OLD_IDENTITY", str(pyrage.x25519.Identity.generate()))
+    assert "the identity does not open" in sentence(tried(folder, identity="env:OLD_IDENTITY"))
+
+
+def half(data):
+    return data[: len(data) // 2]
+
+
+FAULTS = {
+    "cut archive": ("custom.dump", half, "shop.dump", r"pg_restore ended with exit code 1: .*; it was cut or damaged"),
+    "cut tar": ("packed.tar", half, "shop.tar", r"pg_restore ended with exit code 1: "),
+    "cut gzip": ("plain.sql", lambda data: half(gzip.compress(data)), "shop.sql.gz", r"ends in the middle of its comp"),
+    "cut zstd": ("plain.sql", lambda data: half(zstandard.compress(data)), "shop.sql.zst", r"ends in the middle"),
+    "damaged gzip": (
+        "plain.sql",
+        lambda data: gzip.compress(data)[:-8] + b"checksum",
+        "shop.sql.gz",
+        r"shop.sql.gz cannot be decompressed",
+    ),
+    "cut among rows": ("plain.sql", half, "shop.sql", r"shop.sql ends among the rows of table \S*kinds: it was cut"),
+    "cut between statements": (
+        "plain.sql",
+        lambda data: data[: data.index(b"\nALTER TABLE ONLY")],
+        "shop.sql",
+        r"ends before the line '-- PostgreSQL database dump complete': it was cut",
+    ),
+    "an error in the middle": (
+        "plain.sql",
+        lambda data: data.replace(b"CREATE TABLE public.nokey", b"CREATE TABEL public.nokey"),
+        "shop.sql",
+        r"restore: psql ended with exit code 3: psql:<stdin>:\d+: ERROR:  syntax error at or near \"TABEL\"",
+    ),
+    "no dump": ("plain.sql", lambda _: b"pg_dump: error: no password\n", "shop.dump", r"syntax error at or near"),
+    "empty": ("plain.sql", lambda _: b"", "shop.sql", r"read: shop.sql is empty; look whether the job"),
+    "no table": ("plain.sql", lambda _: b"SELECT 1;\n", "shop.sql", r"count: restores, but holds no table"),
+    "a newer archive": (
+        "custom.dump",
+        lambda data: data[:6] + b"\x63" + data[7:],
+        "shop.dump",
+        r"unsupported version \(1.99\) in file header; a newer pg_dump wrote it: install that PostgreSQL",
+    ),
+    "a newer script": (
+        "plain.sql",
+        lambda data: data.replace(b"pg_dump version 18", b"pg_dump version 77"),
+        "shop.sql",
+        r"no PostgreSQL 77 \(or newer\) server programs",
+    ),
+    "an extension that is not here": (
+        "custom.dump",
+        lambda data: data.replace(b"citext", b"citezt"),
+        "shop.dump",
+        r"extension \"citezt\" is not available.*; install the extension for the sandbox's PostgreSQL",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named_and_nothing_stays_behind(made, folder, fault):
+    name, change, as_name, expected = FAULTS[fault]
+    put(made, folder, name, change, as_name)
+    before = proofs_of_nothing_left()
+    proof = tried(folder)
+    assert proof.verdict is Verdict.FAIL
+    assert proof.proven == "not proven"
+    assert re.search(expected, sentence(proof)), sentence(proof)
+    assert proofs_of_nothing_left() == before
+
+
+def test_an_older_major_is_restored_and_a_locale_that_is_missing_is_said(made, folder):
+    def foreign(data):
+        data = data.replace(b"pg_dump version 18", b"pg_dump version 11").replace(b"SET transaction_timeout = 0;", b"")
+        return data.replace(b"LOCALE = 'C.UTF-8'", b"LC_COLLATE = 'de_XX.UTF-8' LC_CTYPE = 'de_XX.UTF-8'")
+
+    put(made, folder, "created.sql", foreign)
+    proof = tried(folder)
+    assert (proof.verdict, proof.rows) == (Verdict.SKIP, ROWS)
+    (skipped,) = [rung for rung in proof.rungs if rung.verdict is Verdict.SKIP]
+    assert "de_XX.UTF-8" in skipped.message
+    assert "install that locale" in skipped.message
+
+
+def test_tablespaces_of_the_source_are_made_inside_the_sandbox(made, folder):
+    def spread(data):
+        return data.replace(b"SET default_tablespace = '';", b"SET default_tablespace = fast;", 1)
+
+    put(made, folder, "plain.sql", spread)
+    assert sentence(tried(folder)) == "nothing is red"
+
+
+def test_a_script_runs_as_the_user_of_the_sandbox_never_as_root(made, folder, tmp_path):
+    told = tmp_path / "told"
+    told.touch()
+    told.chmod(0o666)
+    tmp_path.chmod(0o755)
+    for parent in (tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
+    put(made, folder, "plain.sql", lambda data: data + f"\\! id -u > {told}\n".encode())
+    assert tried(folder).verdict is Verdict.INFO
+    assert told.read_text().strip() == ("65534" if os.geteuid() == 0 else str(os.geteuid()))
+
+
+def test_assertions_and_command_are_asked_of_the_restored_dump(made, folder):
+    put(made, folder, "custom.dump")
+    lost = SqlAssertion(name="orders are there", sql="SELECT count(*) FROM nokey", at_least=11)
+    assert "assertions: orders are there: is 10, expected at least 11" in sentence(tried(folder, assertions=(lost,)))
+    asked = ("psql", "-v", "ON_ERROR_STOP=1", "-c", "SELECT 1 / (count(*) - 10) FROM nokey")
+    assert "command: psql ended with exit code 1" in sentence(tried(folder, command=asked))
+
+
+def test_the_newest_by_time_is_tried_and_names_that_are_no_dumps_are_passed_over(made, folder):
+    for age_days, name in enumerate(["today.dump", "older/yesterday.sql.gz", "shop.DUMP"]):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+        at = datetime(2026, 11, 21 - age_days, tzinfo=UTC).timestamp()
+        os.utime(path, (at, at))
+    (folder / "dpkg.status.1").write_bytes(b"x")
+    (folder / "shop.dump.part").write_bytes(b"x")
+    found = [dump.key for dump in find_dumps(LocalStore(str(folder)), "*")]
+    assert found == ["shop.DUMP", "older/yesterday.sql.gz", "today.dump"]
+    assert [dump.key for dump in find_dumps(LocalStore(str(folder)), "*.sql.gz")] == ["older/yesterday.sql.gz"]
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "pattern"),
+    [
+        ("/var/backups", "file:///var/backups", "*"),
+        ("/var/backups/", "file:///var/backups", "*"),
+        ("file:///var/backups/shop-*.dump", "file:///var/backups", "shop-*.dump"),
+        ("/var/backups/shop-*", "file:///var/backups", "shop-*"),
+        ("file:///var/backups/shop.sql.gz", "file:///var/backups", "shop.sql.gz"),
+        ("s3://bucket/nightly", "s3://bucket/nightly", "*"),
+        ("s3://bucket/shop.dump", "s3://bucket", "shop.dump"),
+        ("s3://bucket.backup", "s3://bucket.backup", "*"),
+    ],
+)
+def test_a_place_is_a_folder_a_prefix_a_pattern_or_one_dump(text, url, pattern):
+    place = place_of(text)
+    assert (place.url, place.pattern) == (url, pattern)
+
+
+@pytest.mark.parametrize("text", ["backups", "ftp://host/backups", "file://backups", "s3://", "file:///"])
+def test_what_is_no_place_is_one_sentence(text):
+    with pytest.raises(NightshiftError, match="write file:///absolute/folder or s3://bucket/prefix"):
+        place_of(text)
+
+
+def test_the_flow_needs_no_system_file_and_writes_nothing_where_the_dumps_lie(made, folder):
+    put(made, folder, "custom.dump")
+    before = sorted(folder.rglob("*"))
+    result = restore_test(dumps=f"file://{folder}")
+    assert result.verdict is Verdict.INFO
+    assert result.headline == (
+        f"1 INFO: custom.dump: restores, with {TABLES} tables and {ROWS} rows; nothing to compare with"
+    )
+    assert sorted(folder.rglob("*")) == before
+    with pytest.raises(NightshiftError, match=r"no dump named 'none\*' was found below file://"):
+        restore_test(dumps=f"{folder}/none*")
+    with pytest.raises(NightshiftError, match=r"name a system .* or where dumps lie"):
+        restore_test()
+
+
+def test_the_command_of_the_readme_is_one_that_the_flow_takes():
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    command = next(line for line in readme.splitlines() if "run restore_test dumps=" in line)
+    parameters = dict(pair.split("=", maxsplit=1) for pair in command.split() if "=" in pair)
+    assert place_of(parameters["dumps"]).pattern == "*"
+    check_parameters("restore_test", parameters)
