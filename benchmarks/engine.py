@@ -44,8 +44,8 @@ def plan_retention(job: dict[str, Any]) -> str:
         backups,
         RetentionPolicy(),
         utc_now(),
-        proven=records.proven_backup_ids(store, SYSTEM, "shop"),
-        held=records.held_backup_ids(store, SYSTEM, "shop"),
+        proven={"shop": records.proven_backup_ids(store, SYSTEM, "shop")},
+        held={"shop": records.held_backup_ids(store, SYSTEM, "shop")},
         dependencies={},
         zone="UTC",
     )

@@ -60,11 +60,13 @@ def backups(options: argparse.Namespace) -> bool:
         rows = [backup.model_dump(mode="json") | {"snapshot_at": iso(backup.snapshot_at)} for backup in found]
         print(json.dumps(rows, indent=2))
         return True
-    proven = {one for db in system.databases for one in records.proven_backup_ids(store, system.name, db.name)}
-    held = {one for db in system.databases for one in records.held_backup_ids(store, system.name, db.name)}
+    names = {backup.database for backup in found}
+    proven = {(name, one) for name in names for one in records.proven_backup_ids(store, system.name, name)}
+    held = {(name, one) for name in names for one in records.held_backup_ids(store, system.name, name)}
     print(f"{'database':20} {'kind':10} {'backup':26} {'stored bytes':>14}  proven  held")
     for backup in found:
-        marks = f"{'yes' if backup.backup_id in proven else 'no':6}  {'yes' if backup.backup_id in held else 'no'}"
+        one = (backup.database, backup.backup_id)
+        marks = f"{'yes' if one in proven else 'no':6}  {'yes' if one in held else 'no'}"
         print(f"{backup.database:20} {backup.kind:10} {backup.backup_id:26} {backup.stored_bytes:14}  {marks}")
     return True
 

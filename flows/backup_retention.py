@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from flows import _support
 from tasks.base.words import CheckResult, FlowResult, Verdict
 from tasks.repository import catalog, records, retention
+from tasks.repository.manifest import BackupRef
 from tasks.repository.retention import Decision
 
 FLOW = "backup_retention"
@@ -47,20 +48,25 @@ class RetentionResult(FlowResult):
 def make_plan(run: _support.Run) -> list[Decision]:
     """Decide over every backup of the system; reads only."""
     backups = catalog.list_backups(run.store, run.system.name)
-    names = {backup.database for backup in backups}
+    names = sorted({backup.database for backup in backups})
     return retention.plan(
         backups,
         run.system.retention,
         run.started_at,
-        proven={one for name in names for one in records.proven_backup_ids(run.store, run.system.name, name)},
-        held={one for name in names for one in records.held_backup_ids(run.store, run.system.name, name)},
-        dependencies={
-            backup.backup_id: catalog.load_manifest(run.store, backup).depends_on
-            for backup in backups
-            if retention.needs_manifest(backup)
-        },
+        proven={name: records.proven_backup_ids(run.store, run.system.name, name) for name in names},
+        held={name: records.held_backup_ids(run.store, run.system.name, name) for name in names},
+        dependencies={name: _needed(run, [one for one in backups if one.database == name]) for name in names},
         zone=run.system.timezone,
     )
+
+
+def _needed(run: _support.Run, backups: list[BackupRef]) -> dict[str, tuple[str, ...]]:
+    """What each backup of one database needs, by id; read only for the kinds that may need another."""
+    return {
+        backup.backup_id: catalog.load_manifest(run.store, backup).depends_on
+        for backup in backups
+        if retention.needs_manifest(backup)
+    }
 
 
 @task(name="delete backups", cache_policy=NO_CACHE, persist_result=False)

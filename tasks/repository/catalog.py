@@ -1,18 +1,21 @@
 """The catalog: which backups there are, found by listing keys; and the sweeping of unfinished ones."""
 
+import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 
 from pydantic import ValidationError
 
 from tasks.base.clock import parse_stamp
-from tasks.base.errors import CorruptError
+from tasks.base.errors import CorruptError, RefusedError
 from tasks.base.system import BackupKind
 from tasks.repository.manifest import MANIFEST, BackupRef, Manifest
 from tasks.repository.store import Store, StoredObject
 
+_LOG = logging.getLogger("nightshift.repository")
 _KINDS = {str(kind) for kind in BackupKind}
 
 
@@ -75,14 +78,28 @@ def unfinished(store: Store, system: str, database: str, older_than: datetime) -
 
 
 def sweep(store: Store, system: str, database: str, older_than: datetime, own_run_id: str) -> list[str]:
-    """Remove what killed runs left: unfinished backups and stale uploads older than that; return what was removed."""
+    """Remove what killed runs left: unfinished backups and stale uploads older than that; return what was removed.
+
+    What the store refuses to remove (object lock, a key that may only write) is left, and stops no backup.
+    """
     removed = []
     for prefix in unfinished(store, system, database, older_than):
         if not prefix.endswith(f"-{own_run_id}"):
-            for item in list(store.list(f"{prefix}/")):
-                store.delete(item.key)
-            removed.append(prefix)
-    return [*removed, *store.abort_stale_uploads(f"{system}/{database}/", older_than)]
+            with _refusal_logged():
+                for item in list(store.list(f"{prefix}/")):
+                    store.delete(item.key)
+                removed.append(prefix)
+    with _refusal_logged():
+        removed += store.abort_stale_uploads(f"{system}/{database}/", older_than)
+    return removed
+
+
+@contextmanager
+def _refusal_logged() -> Iterator[None]:
+    try:
+        yield
+    except RefusedError as error:
+        _LOG.warning("left where it is, and tried again by the next run: %s", error)
 
 
 def _by_prefix(store: Store, system: str, database: str | None) -> dict[str, list[StoredObject]]:
@@ -96,11 +113,11 @@ def _by_prefix(store: Store, system: str, database: str | None) -> dict[str, lis
 
 
 def _listed(store: Store, system: str, database: str | None) -> Iterable[StoredObject]:
-    if database is not None:
-        for kind in BackupKind:
-            yield from store.list(f"{system}/{database}/{kind}/")
-        return
-    yield from store.list(f"{system}/")
+    """Objects of backups only: how many reports and how much history lie beside them costs nothing."""
+    for name in store.folders(f"{system}/") if database is None else [database]:
+        for kind in store.folders(f"{system}/{name}/"):
+            if kind in _KINDS:
+                yield from store.list(f"{system}/{name}/{kind}/")
 
 
 def _is_id(text: str) -> bool:

@@ -3,15 +3,18 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from tasks.base.errors import NightshiftError
+from tasks.base.errors import NightshiftError, RefusedError
 from tasks.base.system import BackupKind, Generations, RetentionPolicy
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.repository.manifest import MANIFEST, BackupRef
 from tasks.repository.store import Store
 
 Reasons = dict[str, str]
+Said = TypeVar("Said")
+ByDatabase = Mapping[str, Said]
 
 
 class Decision(Frozen):
@@ -27,46 +30,59 @@ def plan(
     policy: RetentionPolicy,
     now: datetime,
     *,
-    proven: Collection[str],
-    held: Collection[str],
-    dependencies: Mapping[str, Sequence[str]],
+    proven: ByDatabase[Collection[str]],
+    held: ByDatabase[Collection[str]],
+    dependencies: ByDatabase[Mapping[str, Sequence[str]]],
     zone: str,
 ) -> list[Decision]:
     """One decision per backup, the oldest first.
 
     Kept are: what a rule of its kind keeps, the newest of each database and kind, the newest proven one of each
-    database, all under hold, all of a kind without rules, and whatever a kept one needs. `dependencies` names by
-    backup id what each needs; days, weeks, months and years are those of `zone`.
+    database, all under hold, all of a kind without rules, and whatever a kept one needs. Ids are said by database:
+    those of one run may be the same in several. `dependencies` has for the id of a backup those that it needs; days,
+    weeks, months and years are those of `zone`.
     """
-    reasons: Reasons = {}
-    for group in _groups(backups).values():
-        _keep_by_rules(group, policy.kinds.get(group[-1].kind), now, ZoneInfo(zone), reasons)
-    for group in _groups(backups, by_kind=False).values():
-        last_proven = [backup for backup in group if backup.backup_id in proven][-1:]
+    decisions = []
+    for name, of_database in _groups(backups, lambda backup: backup.database).items():
+        reasons: Reasons = {}
+        for group in _groups(of_database, lambda backup: backup.kind).values():
+            _keep_by_rules(group, policy.kinds.get(group[-1].kind), now, ZoneInfo(zone), reasons)
+        passed, under_hold = proven.get(name, ()), held.get(name, ())
+        last_proven = [backup for backup in of_database if backup.backup_id in passed][-1:]
         _mark(reasons, last_proven, "last backup that passed a restore test")
-    _mark(reasons, [backup for backup in backups if backup.backup_id in held], "under hold")
-    _keep_needed(reasons, dependencies)
-    ordered = sorted(backups, key=lambda backup: (backup.backup_id, backup.database))
-    return [
-        Decision(
-            backup=backup,
-            keep=backup.backup_id in reasons,
-            reason=reasons.get(backup.backup_id, "no rule keeps it"),
-        )
-        for backup in ordered
-    ]
+        _mark(reasons, [backup for backup in of_database if backup.backup_id in under_hold], "under hold")
+        _keep_needed(reasons, dependencies.get(name, {}))
+        decisions += [_decision(backup, reasons) for backup in of_database]
+    return sorted(decisions, key=lambda decision: (decision.backup.backup_id, decision.backup.database))
 
 
 def carry_out(store: Store, decisions: Iterable[Decision]) -> list[CheckResult]:
-    """Delete what the decisions do not keep, the manifest first; a locked or undeletable backup is reported as kept."""
-    return [_delete(store, decision.backup) for decision in decisions if not decision.keep]
+    """Delete what the decisions do not keep, the manifest first; a locked or undeletable backup is reported as kept.
+
+    One that is refused does not stop the others; a store that answers no more does.
+    """
+    doomed = [decision.backup for decision in decisions if not decision.keep]
+    results = []
+    for number, backup in enumerate(doomed, 1):
+        try:
+            results.append(_delete(store, backup))
+        except NightshiftError as error:
+            message = f"not wholly deleted: {error}; {len(doomed) - number} more were not tried, run it again"
+            results.append(_result(backup, Verdict.INCOMPLETE, message))
+            break
+    return results
 
 
-def _groups(backups: Sequence[BackupRef], *, by_kind: bool = True) -> dict[tuple[str, str], list[BackupRef]]:
-    """Backups by database and kind, each group with the oldest first."""
-    groups: dict[tuple[str, str], list[BackupRef]] = defaultdict(list)
+def _decision(backup: BackupRef, reasons: Reasons) -> Decision:
+    reason = reasons.get(backup.backup_id)
+    return Decision(backup=backup, keep=reason is not None, reason=reason or "no rule keeps it")
+
+
+def _groups(backups: Sequence[BackupRef], name: Callable[[BackupRef], str]) -> dict[str, list[BackupRef]]:
+    """Backups by that name, each group with the oldest first."""
+    groups: dict[str, list[BackupRef]] = defaultdict(list)
     for backup in sorted(backups, key=lambda backup: backup.backup_id):
-        groups[backup.database, str(backup.kind) if by_kind else ""].append(backup)
+        groups[name(backup)].append(backup)
     return groups
 
 
@@ -108,26 +124,30 @@ def _mark(reasons: Reasons, backups: Iterable[BackupRef], reason: str) -> None:
 
 
 def _delete(store: Store, backup: BackupRef) -> CheckResult:
-    def result(verdict: Verdict, message: str) -> CheckResult:
-        return CheckResult(
-            name="delete", target=f"{backup.database} {backup.backup_id}", verdict=verdict, message=message
-        )
-
+    manifest = f"{backup.prefix}/{MANIFEST}"
+    data = [item.key for item in store.list(f"{backup.prefix}/") if item.key != manifest]
     try:
-        keys = [item.key for item in store.list(f"{backup.prefix}/")]
-        locked = next(filter(_is_locked(store), keys), None)
+        locked = next((key for key in (manifest, *data) if store.is_locked(key)), None)
         if locked is not None:
-            return result(Verdict.WARN, f"kept: {locked} is under object lock")
+            return _result(backup, Verdict.WARN, f"kept: {locked} is under object lock")
         # Without its manifest it is no backup any more; what a kill leaves of it the sweep removes.
-        for key in sorted(keys, key=lambda key: not key.endswith(f"/{MANIFEST}")):
+        store.delete(manifest)
+    except RefusedError as error:
+        return _result(backup, Verdict.WARN, f"kept: {error}")
+    refused = []
+    for key in data:
+        try:
             store.delete(key)
-    except NightshiftError as error:
-        return result(Verdict.INCOMPLETE, f"not wholly deleted: {error}")
-    return result(Verdict.OK, "deleted")
+        except RefusedError as error:
+            refused.append(str(error))
+    if refused:
+        message = f"no backup any more, but {len(refused)} of its objects are kept: {refused[0]}"
+        return _result(backup, Verdict.WARN, f"{message}; the sweep of the next backup tries again")
+    return _result(backup, Verdict.OK, "deleted")
 
 
-def _is_locked(store: Store) -> Callable[[str], bool]:
-    return store.is_locked
+def _result(backup: BackupRef, verdict: Verdict, message: str) -> CheckResult:
+    return CheckResult(name="delete", target=f"{backup.database} {backup.backup_id}", verdict=verdict, message=message)
 
 
 def needs_manifest(backup: BackupRef) -> bool:

