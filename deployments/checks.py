@@ -55,8 +55,7 @@ def _schedules(system: System) -> Answer:
 
 def _references(system: System) -> list[CheckResult]:
     """The secrets that no other question needs."""
-    named = [*(database.password for database in system.databases), *system.alerting.model_dump().values()]
-    references = sorted({reference for reference in named if reference})
+    references = sorted({reference for reference in system.alerting.model_dump().values() if reference})
     missing: list[CheckResult] = []
     for reference in references:
         missing += _ask(system.name, "secrets", partial(_there, reference))
