@@ -3,14 +3,14 @@
 import argparse
 import getpass
 import json
-import os
+import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from deployments import checks
 from deployments.new_system import NewSystem, write_new_system
+from deployments.own_prefect import own_prefect
 from deployments.prefect_yaml import ROOT
 from tasks.base.clock import iso, utc_now
 from tasks.base.errors import ConfigurationError, NightshiftError
@@ -129,19 +129,17 @@ def deploy(options: argparse.Namespace) -> bool:
 
 
 def run_flow(options: argparse.Namespace) -> bool:
-    """Run a flow in this process, with a Prefect home of its own: no server is needed."""
+    """Run a flow in this process, with a Prefect server of its own: none needs to be there."""
     parameters = _parameters(options.parameters)
-    with tempfile.TemporaryDirectory(prefix="nightshift-") as home:
-        # Prefect reads its settings when it is imported, so they are set before, and only here.
-        os.environ["PREFECT_HOME"] = home
-        os.environ.pop("PREFECT_API_URL", None)
-        os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "nightshift")
-        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-        # A loaded machine takes longer than Prefect's 20 s to start the server that lives inside this process.
-        os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
-        from deployments.flow_runner import run_here  # noqa: PLC0415
+    # Ctrl-C is a cancel like any other, and a cancel that comes before or after the flow ends the server too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
+    with own_prefect() as wait_for_server:
+        from deployments.flow_runner import check_parameters, run_here  # noqa: PLC0415 - imports Prefect
 
-        result = run_here(options.flow, parameters)
+        flow = check_parameters(options.flow, parameters)
+        wait_for_server()
+        result = run_here(flow, parameters)
     print(f"{result.verdict}: {mask(result.headline)}")
     return not result.verdict.is_red
 

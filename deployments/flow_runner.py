@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from prefect.client.schemas.objects import State
-from prefect.exceptions import ParameterTypeError, SignatureMismatchError
+from prefect.exceptions import ParameterTypeError, SignatureMismatchError, TerminationSignal
 from prefect.flows import load_flow_from_entrypoint
 from prefect.states import get_state_result
 
-from tasks.base.errors import ConfigurationError
+from tasks.base.errors import ConfigurationError, StoppedError
 from tasks.base.words import FlowResult
 
 FLOWS = Path(__file__).resolve().parents[1] / "flows"
@@ -37,14 +37,13 @@ def check_parameters(name: str, parameters: dict[str, object]) -> Any:
     return flow
 
 
-def run_here(name: str, parameters: dict[str, object]) -> FlowResult:
-    """Run a flow to its end and return its result.
-
-    Raises ConfigurationError for an unknown flow or a wrong parameter, and the flow's own error when it fails.
-    """
-    flow = check_parameters(name, parameters)
-    returned: Any = flow(**parameters)
+def run_here(flow: Any, parameters: dict[str, object]) -> FlowResult:
+    """Run a flow to its end and return its result. Raises the flow's own error when it fails, StoppedError."""
+    try:
+        returned: Any = flow(**parameters)
+    except TerminationSignal:
+        raise StoppedError(f"{flow.name} was stopped; what it had begun was ended, start it again when ready") from None
     result = get_state_result(returned) if isinstance(returned, State) else returned
     if not isinstance(result, FlowResult):
-        raise ConfigurationError(f"{name} returned no result")
+        raise ConfigurationError(f"{flow.name} returned no result")
     return result

@@ -86,7 +86,8 @@ def _deployment(client: SyncPrefectClient, entry: dict[str, Any], directory: Pat
     label = f"{flow.name}/{entry['name']}"
     wanted = {
         "entrypoint": entry["entrypoint"],
-        "description": flow.description,
+        # What follows says of each parameter what the form says beside its field.
+        "description": flow.description.partition("\n\nArgs:")[0],
         "tags": entry["tags"],
         "parameters": entry["parameters"],
         "parameter_openapi_schema": flow.parameters.model_dump(mode="json"),

@@ -21,7 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from tasks.alerts import webhook
 from tasks.base import stopping
 from tasks.base.clock import new_run_id, utc_now
-from tasks.base.errors import ConfigurationError, IncompleteError, NightshiftError, ToolFailedError, UnreachableError
+from tasks.base.errors import ConfigurationError, IncompleteError, NightshiftError, may_heal
 from tasks.base.system import Alerting, Database, System
 from tasks.base.systems import find_database, load_system
 from tasks.base.words import FlowResult, Verdict
@@ -62,11 +62,9 @@ class Run:
     run_id: str
     started_at: datetime
 
-    def databases(self, names: list[str] | None) -> list[Database]:
-        """The named databases, or all. Raises ConfigurationError for an unknown one."""
-        if names is None:
-            return list(self.system.databases)
-        return [find_database(self.system, name) for name in names]
+    def databases(self, names: Sequence[str]) -> list[Database]:
+        """The named databases, or all when none is named. Raises ConfigurationError for an unknown one."""
+        return [find_database(self.system, name) for name in names] or list(self.system.databases)
 
     def facts(self) -> dict[str, Any]:
         """The fields that every FlowResult has; the run is taken to end now."""
@@ -126,10 +124,8 @@ def bounded(
     return outcomes + [collect(target, future) for target, future in waiting]
 
 
-def may_heal(_task: Any, _run: Any, state: State[Any]) -> bool:
-    """Retry only what may heal by itself: an unreachable server or store, a program that says so."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, UnreachableError) or (isinstance(error, ToolFailedError) and error.retryable)
+def _may_heal(_task: Any, _run: Any, state: State[Any]) -> bool:
+    return may_heal(state.result(raise_on_failure=False))
 
 
 # For tasks that talk to servers and stores: backoff and jitter, only for what may heal.
@@ -137,7 +133,7 @@ RETRIES: dict[str, Any] = {
     "retries": 2,
     "retry_delay_seconds": [30, 120],
     "retry_jitter_factor": 0.5,
-    "retry_condition_fn": may_heal,
+    "retry_condition_fn": _may_heal,
 }
 
 

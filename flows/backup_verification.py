@@ -47,7 +47,7 @@ def _outcome(database: Database, future: PrefectFuture[list[CheckResult]]) -> li
     task_runner=_support.THREADS,
     **_support.HOOKS,
 )
-def backup_verification(system: str, databases: list[str] | None = None) -> Any:
+def backup_verification(system: str, databases: tuple[str, ...] = ()) -> Any:
     """Verify that the newest backup of each database is present, recent, whole and listable.
 
     Args:

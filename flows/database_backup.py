@@ -10,6 +10,7 @@ from prefect.futures import PrefectFuture
 from flows import _support
 from tasks.base.errors import NightshiftError
 from tasks.base.system import BackupKind, Database
+from tasks.base.systems import find_database
 from tasks.base.words import CheckResult, FlowResult, Verdict
 from tasks.postgres.backup.logical import back_up
 from tasks.postgres.clock_skew import check_clock
@@ -102,7 +103,7 @@ def size_check(run: _support.Run, manifest: Manifest) -> CheckResult:
 def clocks_off(run: _support.Run, made: tuple[Manifest, ...]) -> tuple[CheckResult, ...]:
     """A WARN for each server whose clock is off: the age of a backup is its snapshot's, by the server's clock."""
     limit = run.system.thresholds.clock_skew_seconds
-    checks = [check_clock(database, limit) for database in run.databases([manifest.database for manifest in made])]
+    checks = [check_clock(find_database(run.system, manifest.database), limit) for manifest in made]
     return tuple(check for check in checks if check.verdict is not Verdict.OK)
 
 
@@ -123,7 +124,7 @@ def _outcome(run: _support.Run, database: Database, future: PrefectFuture[Manife
     task_runner=_support.THREADS,
     **_support.HOOKS,
 )
-def database_backup(system: str, databases: list[str] | None = None) -> Any:
+def database_backup(system: str, databases: tuple[str, ...] = ()) -> Any:
     """Back up the databases of a system into its repository; one that fails does not stop the others.
 
     Args:

@@ -2,12 +2,11 @@
 
 import random
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
-from pydantic import Field
 
 from flows import _support
 from tasks.base.clock import utc_now
@@ -74,7 +73,7 @@ def prove_backup(run: _support.Run, database: Database, pick: Pick) -> Receipt:
 
 
 @task(name="try dump", task_run_name="try {place.url}", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
-def try_existing(run: _support.Run, place: Place, databases: list[str], pick: Pick) -> DumpProof:
+def try_existing(run: _support.Run, place: Place, databases: Sequence[str], pick: Pick) -> DumpProof:
     """Restore one dump that Nightshift did not write into a sandbox, and count what came back."""
     policy = run.system.restore_test
     asked = [one for database in databases for one in policy.database_assertions.get(database, ())]
@@ -101,12 +100,7 @@ def _outcome(target: str, future: PrefectFuture[Any]) -> Receipt | DumpProof | C
     task_runner=_support.THREADS,
     **_support.HOOKS,
 )
-def restore_test(
-    system: Annotated[str, Field(title="System")] = "",
-    databases: Annotated[list[str] | None, Field(title="Databases")] = None,
-    pick: Annotated[Pick, Field(title="Which one")] = "newest",
-    dumps: Annotated[str, Field(title="Existing dumps")] = "",
-) -> Any:
+def restore_test(system: str = "", databases: tuple[str, ...] = (), pick: Pick = "newest", dumps: str = "") -> Any:
     """Prove backups by restoring them into a sandbox and comparing table by table; nothing of the source is touched.
 
     Args:
@@ -122,7 +116,7 @@ def restore_test(
     with _support.begin(FLOW, system or system_of_dumps(place.url if place else "")) as run:
         chosen = run.databases(databases) if system else []
         if place:
-            outcomes = [_outcome(place.url, try_existing.submit(run, place, databases or [], pick))]
+            outcomes = [_outcome(place.url, try_existing.submit(run, place, databases, pick))]
         else:
             outcomes = _support.bounded(
                 chosen,

@@ -38,10 +38,17 @@ def program(name: str) -> str:
 
 
 @contextmanager
-def serving(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[psutil.Popen]:
-    """A server while the block runs; it and its children are ended afterwards."""
+def serving(
+    arguments: Sequence[str], environment: Mapping[str, str], log: Path, *, own_session: bool = False
+) -> Iterator[psutil.Popen]:
+    """A server while the block runs; it and its children are ended afterwards.
+
+    In its own session a Ctrl-C at the terminal does not reach it.
+    """
     with log.open("ab") as output:
-        process = psutil.Popen(list(arguments), env=dict(environment), stdout=output, stderr=output)
+        process = psutil.Popen(
+            list(arguments), env=dict(environment), stdout=output, stderr=output, start_new_session=own_session
+        )
     try:
         yield process
     finally:

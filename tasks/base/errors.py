@@ -51,3 +51,10 @@ class IncompleteError(NightshiftError):
 
 class StoppedError(NightshiftError):
     """The run was cancelled, or passed its end; what it had begun was ended."""
+
+
+def may_heal(error: object) -> bool:
+    """True for what may heal by itself, so that trying again helps: a server or store that did not answer, a program
+    that said so.
+    """
+    return isinstance(error, UnreachableError) or (isinstance(error, ToolFailedError) and error.retryable)

@@ -31,8 +31,14 @@ _REFUSALS = (
 )
 # What client programs say when they were built without TLS; this process's own libpq has it.
 _WITHOUT_TLS = r"not compiled in|no pg_hba.conf entry.* no encryption"
-_ROW_SECURITY = r"row-level security"
-_DENIED = r"permission denied"
+_RIGHTS = (
+    (r"row-level security", "ALTER ROLE … BYPASSRLS, see docs/least_privilege.md"),
+    (
+        r"permission denied for table pg_authid",
+        "set backup.role_passwords: false, or use a superuser, whose backup keeps them",
+    ),
+    (r"permission denied", "'nightshift check' names the GRANT, see docs/least_privilege.md"),
+)
 _LOST = r"could not connect|Connection refused|closed the connection|terminating connection|timeout expired|starting up"
 
 
@@ -86,13 +92,7 @@ def _of_program(database: Database, folder: Path, error: ToolFailedError) -> Nig
             f"'{database.name}' wants TLS and the client programs in {folder} have none: {text}; "
             "install postgresql-client of the server's version, or set backup.binaries to programs with TLS"
         )
-    if re.search(_ROW_SECURITY, text):
-        return RefusedError(f"'{database.name}': {text}; ALTER ROLE … BYPASSRLS, see docs/least_privilege.md")
-    if re.search(_DENIED, text):
-        return RefusedError(
-            f"'{database.name}': {text}; 'nightshift check' names the GRANT, see docs/least_privilege.md"
-        )
-    for pattern, remedy in _REFUSALS:
+    for pattern, remedy in (*_RIGHTS, *_REFUSALS):
         if re.search(pattern, text):
             return RefusedError(f"'{database.name}': {text}; {remedy}")
     if re.search(_LOST, text):

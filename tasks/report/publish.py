@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 from prefect import task
@@ -11,6 +12,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.base.clock import iso
+from tasks.base.errors import may_heal
 from tasks.base.secrets import mask
 from tasks.base.words import FlowResult, Verdict
 from tasks.repository import journal
@@ -49,7 +51,18 @@ def report_prefix(result: FlowResult) -> str:
     return f"{result.system}/reports/{result.flow}/{result.started_at:%Y-%m-%d}-{result.run_id}"
 
 
-@task(name="publish report", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[5, 20], persist_result=False)
+def _store_may_heal(_task: Any, _run: Any, state: Any) -> bool:
+    return may_heal(state.result(raise_on_failure=False))
+
+
+@task(
+    name="publish report",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=[5, 20],
+    retry_condition_fn=_store_may_heal,
+)
 def publish(result: FlowResult, store: Store | None, procedures: Sequence[str] = ()) -> str:
     """Publish the result; return the prefix of the reports in the repository. Without one there are artifacts only.
 

@@ -104,11 +104,11 @@ def system(tmp_path, monkeypatch, shop, identity):
     return tmp_path / "repository"
 
 
-def write_system(folder: Path, dsn: str, repository: Path, recipient: str, **changes) -> None:
+def write_system(folder: Path, dsn: str, place: Path, recipient: str, **changes) -> None:
     data = {
         "name": "acme",
         "databases": [{"name": "shop", "dsn": dsn}],
-        "repository": {"url": f"file://{repository}"},
+        "repository": {"url": f"file://{place}"},
         "backup": {"recipients": [recipient]},
         "verification": {"identity": "env:ACME_IDENTITY"},
         "restore_test": {"identity": "env:ACME_IDENTITY"},
