@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pyrage
 
+from tasks.base import pipes
 from tasks.base.errors import ConfigurationError, CorruptError, StoppedError
 from tasks.repository.store import ByteSink, ByteSource
 
@@ -29,7 +30,7 @@ def encrypting(sink: ByteSink, recipients: Sequence[Any]) -> Iterator[ByteSink]:
     if not recipients:
         yield sink
         return
-    read_end, write_end = os.pipe()
+    read_end, write_end = pipes.pipe()
     guarded = _Guarded(sink.write)
 
     def encrypt() -> None:
@@ -64,7 +65,7 @@ def decrypting(source: ByteSource, key: str, identity: str | None) -> Iterator[B
         secret = pyrage.x25519.Identity.from_str(_key_line(identity))
     except pyrage.IdentityError:
         raise ConfigurationError("the configured age identity is none; it begins with AGE-SECRET-KEY-1") from None
-    read_end, write_end = os.pipe()
+    read_end, write_end = pipes.pipe()
     guarded = _Guarded(source.read)
 
     def decrypt() -> None:

@@ -2,6 +2,7 @@
 
 import select
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,9 @@ from tasks.repository.store import Store
 from tasks.repository.streams import StreamSummary, storing
 
 CHUNK_BYTES = 1024 * 1024
+# pg_dump writes 4 KiB at a time, and a read for each of them would cost more than encryption does. Little is left to
+# gather for a moment; the pipe does not fill up in it.
+_GATHERED_BYTES, _GATHER_SECONDS = 256 * 1024, 0.001
 Progress = Callable[[int], None]
 
 
@@ -118,6 +122,8 @@ def chunks(raw: BinaryIO, stall_timeout_seconds: float, name: str) -> Iterator[b
             return
         yield chunk
         idle = stopwatch()
+        if len(chunk) < _GATHERED_BYTES:
+            threading.Event().wait(_GATHER_SECONDS)
 
 
 def _feed(head: BinaryIO, chunk: bytes) -> bool:
