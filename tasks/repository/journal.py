@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from tasks.base.clock import stamp, utc_now
@@ -15,23 +15,24 @@ Row = dict[str, Any]
 def append(store: Store, system: str, stream: str, rows: Sequence[Row], run_id: str) -> str:
     """Add rows as one JSON-lines object SYSTEM/history/STREAM/YYYY/MM/DD/STAMP-RUN.jsonl; return its key."""
     now = utc_now()
-    key = f"{_folder(system, stream)}/{now:%Y/%m/%d}/{stamp(now)}-{run_id}.jsonl"
-    store.put(key, _lines(rows))
+    # A run may append twice in a second; in key order the later one is the last.
+    key = f"{_folder(system, stream)}/{now:%Y/%m/%d}/{stamp(now)}-{now:%f}-{run_id}.jsonl"
+    store.put(key, _lines(rows), only_if_absent=True)
     return key
 
 
 def fold(store: Store, system: str, stream: str, key_fields: Sequence[str], since: datetime | None = None) -> list[Row]:
     """The rows of a stream in order of their time, one for each combination of `key_fields`, the last one.
 
-    Raises CorruptError that names the object which cannot be read.
+    `since` passes over the days before its own, by UTC. Raises CorruptError that names the object which cannot be read.
     """
     state: dict[tuple[Any, ...], Row] = {}
-    for item in store.list(f"{_folder(system, stream)}/"):
-        if since is None or _day(item.key) >= since.date():
-            for row in _read(store, item.key):
-                identity = tuple(row.get(field) for field in key_fields)
-                state.pop(identity, None)
-                state[identity] = row
+    folder = f"{_folder(system, stream)}/"
+    for item in store.list(folder, after="" if since is None else f"{folder}{since.astimezone(UTC):%Y/%m/%d}/"):
+        for row in _read(store, item.key):
+            identity = tuple(row.get(field) for field in key_fields)
+            state.pop(identity, None)
+            state[identity] = row
     return list(state.values())
 
 
@@ -46,8 +47,9 @@ def compact_day(store: Store, system: str, stream: str, day: date) -> str | None
         return None
     rows = [row for key in keys for row in _read(store, key)]
     # It sorts after all that it holds, so that rows which it has and a late deletion left fold to the same.
-    target = f"{prefix}compacted-{stamp(utc_now())}.jsonl"
-    store.put(target, _lines(rows))
+    now = utc_now()
+    target = f"{prefix}compacted-{stamp(now)}-{now:%f}.jsonl"
+    store.put(target, _lines(rows), only_if_absent=True)
     if store.get(target) != _lines(rows):
         raise CorruptError(f"{target} reads back otherwise than it was written; nothing was deleted")
     for key in keys:
@@ -57,11 +59,6 @@ def compact_day(store: Store, system: str, stream: str, day: date) -> str | None
 
 def _folder(system: str, stream: str) -> str:
     return f"{system}/history/{stream}"
-
-
-def _day(key: str) -> date:
-    year, month, day = key.split("/")[-4:-1]
-    return date(int(year), int(month), int(day))
 
 
 def _lines(rows: Sequence[Row]) -> bytes:

@@ -10,8 +10,11 @@ from pydantic import Field, ValidationError
 from tasks.base.clock import stamp
 from tasks.base.errors import CorruptError
 from tasks.base.words import CheckResult, Frozen, Verdict
+from tasks.repository.catalog import list_backups, manifest_sha256
 from tasks.repository.store import Store
 
+# Of so many of the newest receipts the ends of the chain are looked for: more than tests that run at a time.
+_AT_A_TIME = 10
 Proven = Literal["proven", "partially proven", "not proven"]
 
 
@@ -39,7 +42,7 @@ class VerificationRecord(Frozen):
 
 
 class Receipt(Frozen):
-    """The record of a restore test. Each names the one before it by hash."""
+    """The record of a restore test. Each names by hash what stood at the end of the chain when it was written."""
 
     backup_id: str
     manifest_sha256: str
@@ -53,8 +56,16 @@ class Receipt(Frozen):
     rungs: tuple[CheckResult, ...]
     rto_seconds: float | None = Field(description="From the start until the copy answered queries and was compared")
     rpo_seconds: float = Field(description="Age of the snapshot when the test began")
-    previous_key: str = ""
-    previous_sha256: str = ""
+    previous: dict[str, str] = Field(
+        default_factory=dict,
+        description="Key and SHA-256 of the receipts that no other named: one, or more when tests ran at a time",
+    )
+
+    @property
+    def key(self) -> str:
+        """Where it lies; a listing of keys tells what was tested when, and how it ended."""
+        name = f"{stamp(self.finished_at)}-{self.run_id}.{self.backup_id}.{self.proven.replace(' ', '-')}.json"
+        return f"{_receipts(self.system, self.database)}{name}"
 
 
 def put_hold(store: Store, system: str, database: str, hold: Hold) -> None:
@@ -88,51 +99,87 @@ def list_verifications(store: Store, system: str, database: str) -> Iterator[Ver
 
 
 def add_receipt(store: Store, receipt: Receipt) -> str:
-    """Store a receipt behind the newest one; return its key."""
-    folder = f"{receipt.system}/{receipt.database}/receipts"
-    previous = max((item.key for item in store.list(f"{folder}/")), default="")
-    chained = receipt.model_copy(
-        update={"previous_key": previous, "previous_sha256": _sha256(store, previous) if previous else ""}
-    )
-    proven = receipt.proven.replace(" ", "-")
-    key = f"{folder}/{stamp(receipt.finished_at)}-{receipt.run_id}.{receipt.backup_id}.{proven}.json"
-    store.put(key, chained.model_dump_json(indent=2).encode(), only_if_absent=True)
-    return key
+    """Store a receipt at the end of the chain; return its key."""
+    keys = [item.key for item in store.list(_receipts(receipt.system, receipt.database))][-_AT_A_TIME:]
+    named = {key for one in keys for key in _named(store, one)}
+    ends = {key: _sha256(store, key) for key in keys if key not in named}
+    chained = receipt.model_copy(update={"previous": ends})
+    store.put(chained.key, chained.model_dump_json(indent=2).encode(), only_if_absent=True)
+    return chained.key
 
 
 def list_receipts(store: Store, system: str, database: str) -> list[Receipt]:
     """All receipts of a database, the oldest first. Raises CorruptError for one that cannot be read."""
-    return [_load(store, item.key) for item in store.list(f"{system}/{database}/receipts/")]
+    return [_load(store, item.key) for item in store.list(_receipts(system, database))]
 
 
 def proven_backup_ids(store: Store, system: str, database: str) -> list[str]:
     """Ids of the backups that passed a restore test whole, the oldest test first, by LIST requests alone."""
-    names = [_name(item.key).split(".") for item in store.list(f"{system}/{database}/receipts/")]
+    names = [_name(item.key).split(".") for item in store.list(_receipts(system, database))]
     return [parts[1] for parts in names if len(parts) == 4 and parts[2] == "proven"]
 
 
 def verify_chain(store: Store, system: str, database: str) -> list[CheckResult]:
-    """Walk the receipts from the oldest on: each must name the one before it by key and hash."""
-    checks, previous = [], ""
-    for item in store.list(f"{system}/{database}/receipts/"):
-        wrong = _broken_link(store, item.key, previous)
-        checks.append(
-            CheckResult(name="receipt", target=item.key, verdict=Verdict.FAIL if wrong else Verdict.OK, message=wrong)
-        )
-        previous = item.key
-    return checks
+    """Read all receipts, the oldest first: whole, where they belong, unchanged since a later one named them.
+
+    SKIP when there is none. The newest is vouched for only by the report of its own run, until the next test names it.
+    """
+    keys = [item.key for item in store.list(_receipts(system, database))]
+    if not keys:
+        return [_answer(f"{system}/{database}", Verdict.SKIP, "there is no receipt; start a restore test")]
+    prefixes = {one.backup_id: one.prefix for one in list_backups(store, system, database)}
+    wrong: dict[str, str] = {}
+    read: list[Receipt] = []
+    for key in keys:
+        try:
+            receipt = _load(store, key)
+            _check_place(store, key, receipt, prefixes.get(receipt.backup_id))
+            read.append(receipt)
+        except CorruptError as error:
+            wrong[key] = str(error)
+    for receipt in read:
+        for key, sha256_then in receipt.previous.items():
+            if key not in keys:
+                wrong[key] = f"it is gone; {receipt.key} was written after it, so it was taken out"
+            elif _sha256(store, key) != sha256_then:
+                wrong[key] = f"it was changed after {receipt.key} was written"
+    # What is gone or changed may have named those before it, so only what lies behind it can be told forged.
+    first = max(wrong, default="")
+    forged = [one.key for one in read if one.key > first and _is_passed_over(one, read)]
+    wrong |= dict.fromkeys(forged, "later receipts do not name it: it was put in afterwards")
+    return [_answer(key, Verdict.FAIL if key in wrong else Verdict.OK, wrong.get(key, "")) for key in keys] + [
+        _answer(key, Verdict.FAIL, wrong[key]) for key in sorted(wrong.keys() - set(keys))
+    ]
 
 
-def _broken_link(store: Store, key: str, previous: str) -> str:
+def _check_place(store: Store, key: str, receipt: Receipt, backup_prefix: str | None) -> None:
+    """Raise CorruptError when a receipt says otherwise than its key, or of a backup that was not the one tested."""
+    if receipt.key != key:
+        raise CorruptError(f"it belongs at {receipt.key}: it was moved, or what it says was changed")
+    if backup_prefix and receipt.manifest_sha256 != manifest_sha256(store, backup_prefix):
+        raise CorruptError(f"it is of another manifest than the one in {backup_prefix}")
+
+
+def _is_passed_over(receipt: Receipt, all_of_them: list[Receipt]) -> bool:
+    """True when no receipt names this one although a test began after it was written."""
+    named = any(receipt.key in one.previous for one in all_of_them)
+    return not named and any(one.started_at > receipt.finished_at for one in all_of_them)
+
+
+def _answer(target: str, verdict: Verdict, message: str) -> CheckResult:
+    return CheckResult(name="receipt", target=target, verdict=verdict, message=message)
+
+
+def _receipts(system: str, database: str) -> str:
+    return f"{system}/{database}/receipts/"
+
+
+def _named(store: Store, key: str) -> list[str]:
+    """What a receipt names; nothing when it cannot be read, which is no reason to lose the next one."""
     try:
-        receipt = _load(store, key)
-    except CorruptError as error:
-        return str(error)
-    if receipt.previous_key != previous:
-        return f"names '{receipt.previous_key}' before it, but '{previous}' is there: one was taken out or put in"
-    if previous and receipt.previous_sha256 != _sha256(store, previous):
-        return f"{previous} is not the receipt that this one was written after: it was changed"
-    return ""
+        return list(_load(store, key).previous)
+    except CorruptError:
+        return []
 
 
 def _load(store: Store, key: str) -> Receipt:
