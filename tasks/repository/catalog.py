@@ -24,19 +24,18 @@ def list_backups(
 ) -> list[BackupRef]:
     """All finished backups, the oldest snapshot first, by LIST requests alone."""
     found = []
-    for prefix, objects in _by_prefix(store, system, database).items():
+    for prefix, objects in _by_prefix(store, system, database, kind).items():
         if any(item.key == f"{prefix}/{MANIFEST}" for item in objects):
             _, name, kind_name, backup_id = prefix.split("/")
-            if kind is None or kind_name == kind:
-                found.append(
-                    BackupRef(
-                        system=system,
-                        database=name,
-                        kind=BackupKind(kind_name),
-                        backup_id=backup_id,
-                        stored_bytes=sum(item.size_bytes for item in objects),
-                    )
+            found.append(
+                BackupRef(
+                    system=system,
+                    database=name,
+                    kind=BackupKind(kind_name),
+                    backup_id=backup_id,
+                    stored_bytes=sum(item.size_bytes for item in objects),
                 )
+            )
     return sorted(found, key=lambda ref: (ref.backup_id, ref.database))
 
 
@@ -102,22 +101,30 @@ def _refusal_logged() -> Iterator[None]:
         _LOG.warning("left where it is, and tried again by the next run: %s", error)
 
 
-def _by_prefix(store: Store, system: str, database: str | None) -> dict[str, list[StoredObject]]:
+def _by_prefix(
+    store: Store, system: str, database: str | None, kind: BackupKind | None = None
+) -> dict[str, list[StoredObject]]:
     """Objects of backups by SYSTEM/DATABASE/KIND/ID; everything else below the system is passed over."""
     found: dict[str, list[StoredObject]] = defaultdict(list)
-    for item in _listed(store, system, database):
+    for item in _listed(store, system, database, kind):
         parts = item.key.split("/")
-        if len(parts) == 5 and parts[2] in _KINDS and _is_id(parts[3]):
+        if len(parts) == 5 and _is_id(parts[3]):
             found["/".join(parts[:4])].append(item)
     return found
 
 
-def _listed(store: Store, system: str, database: str | None) -> Iterable[StoredObject]:
-    """Objects of backups only: how many reports and how much history lie beside them costs nothing."""
+def _listed(store: Store, system: str, database: str | None, kind: BackupKind | None) -> Iterable[StoredObject]:
+    """Objects of backups only: how many reports and how much history lie beside them costs nothing.
+
+    They are listed by month. For each page of a listing some stores walk all that has its prefix (rclone serve s3 even
+    hashes it), so that ten pages of one long listing cost ten times the whole.
+    """
     for name in store.folders(f"{system}/") if database is None else [database]:
-        for kind in store.folders(f"{system}/{name}/"):
-            if kind in _KINDS:
-                yield from store.list(f"{system}/{name}/{kind}/")
+        kinds = [one for one in store.folders(f"{system}/{name}/") if one in _KINDS] if kind is None else [str(kind)]
+        for one in kinds:
+            folder = f"{system}/{name}/{one}/"
+            for month in sorted({backup_id[:6] for backup_id in store.folders(folder)}):
+                yield from store.list(f"{folder}{month}")
 
 
 def _is_id(text: str) -> bool:

@@ -144,14 +144,17 @@ class LocalStore:
         return _open_new(path)
 
     def _files(self, prefix: str) -> Iterator[Path]:
-        """All files below the folder that a prefix names."""
+        """All files below the folder that a prefix names, and there only in folders that may have it."""
 
         def stop(error: OSError) -> None:
             # A folder that cannot be read hides backups; one that has just gone, or never was, does not.
             if not isinstance(error, FileNotFoundError | NotADirectoryError):
                 self.refuse("list", prefix or "all", error)
 
-        for folder, _, names in os.walk(self._path(prefix.rpartition("/")[0]), onerror=stop):
+        parent, _, beginning = prefix.rpartition("/")
+        for folder, below, names in os.walk(self._path(parent), onerror=stop):
+            below[:] = [name for name in below if name.startswith(beginning)]
+            beginning = ""
             yield from (Path(folder, name) for name in names)
 
     def _make_folder(self, folder: Path) -> None:

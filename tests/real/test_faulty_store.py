@@ -13,7 +13,7 @@ from tasks.base.clock import utc_now
 from tasks.base.errors import ConfigurationError, CorruptError, MissingError, RefusedError, UnreachableError
 from tasks.base.system import BackupPolicy, Database, RepositoryPolicy
 from tasks.postgres.backup.logical import back_up
-from tasks.repository import catalog, s3, s3_upload
+from tasks.repository import catalog, s3_client, s3_upload
 from tasks.repository.opening import open_store
 from tasks.repository.streams import fetching, storing
 from tests.real.faulty import (
@@ -215,7 +215,7 @@ def test_a_read_that_breaks_off_is_unreachable_and_not_damage(proxy, stores, ide
 
 
 def test_a_store_that_hangs_is_given_up(proxy, server, monkeypatch):
-    monkeypatch.setattr(s3, "_READ_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(s3_client, "_READ_TIMEOUT_SECONDS", 0.3)
     proxy.fault = always(lambda exchange: time.sleep(1))
     with pytest.raises(UnreachableError, match="ReadTimeoutError; look whether the store runs"):
         server.store("faulty", proxy.endpoint).put("key", b"data")
