@@ -12,13 +12,16 @@ from pathlib import Path
 import psutil
 from psycopg.conninfo import make_conninfo
 
-from tasks.base.errors import ConfigurationError
+from tasks.base.errors import ConfigurationError, ToolFailedError
 from tasks.base.processes import end_processes, identity_of, is_alive
 from tasks.base.programs import Program, run
 
 NOBODY = 65534
 _PREFIX = "nightshift-pg-"
 _DEADLINE_SECONDS = 120.0
+_QUOTED_LINES = 3
+# The longest path that a Unix socket may have, on Linux; its file is in the server's folder.
+_SOCKET_PATH_BYTES = 107
 
 
 class LocalServer:
@@ -51,8 +54,13 @@ class LocalServer:
             file.write("\n".join(lines) + "\n")
 
     def start(self) -> None:
-        """Start and wait until it answers."""
-        self._run("pg_ctl", "start", "--wait", f"--pgdata={self.data}", f"--log={self.folder / 'log'}", "--silent")
+        """Start and wait until it answers. Raises ToolFailedError with the server's own last words."""
+        log = self.folder / "log"
+        try:
+            self._run("pg_ctl", "start", "--wait", f"--pgdata={self.data}", f"--log={log}", "--silent")
+        except ToolFailedError as error:
+            said = log.read_text(errors="replace").strip().splitlines()[-_QUOTED_LINES:] if log.is_file() else []
+            raise ToolFailedError(f"{error}; its log ends: {' / '.join(said)}" if said else str(error)) from None
 
     def stop(self) -> None:
         """Stop at once, also while it starts and while the run is being stopped; one that does not run is no error."""
@@ -78,15 +86,22 @@ class LocalServer:
 def server_folder(preferred: Path | None) -> Path:
     """A fresh folder for a server, owned by the user that it runs as, in `preferred` or the temporary folder.
 
-    Raises ConfigurationError when root's server could not reach it, or it cannot be made.
+    Raises ConfigurationError when root's server could not reach it, its path is too long, or it cannot be made.
     """
     parent = preferred or Path(tempfile.gettempdir())
+    if not parent.is_dir():
+        raise ConfigurationError(f"{parent} is no folder; make it, or correct restore_test.folder")
     if os.geteuid() == 0 and not _open_to_all(parent):
         raise ConfigurationError(
             f"{parent} cannot be entered by the unprivileged user that PostgreSQL must run as; "
             "name a folder below one that all may enter, such as /var/tmp, in restore_test.folder"
         )
     folder = parent / f"{_PREFIX}{secrets.token_hex(4)}"
+    if len(os.fsencode(folder / ".s.PGSQL.65535")) > _SOCKET_PATH_BYTES:
+        raise ConfigurationError(
+            f"{parent} is too long a path for the socket of a server in it; "
+            "name a folder with a shorter one, such as /var/tmp, in restore_test.folder"
+        )
     try:
         folder.mkdir(mode=0o700)
     except OSError as error:

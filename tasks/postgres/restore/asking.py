@@ -66,9 +66,12 @@ def _command(box: Sandbox, database: str, path: str) -> Program:
         "PGUSER": info.superuser,
         "PGDATABASE": database,
     }
+    # Who asks questions of a copy needs no key to the backups.
+    kind, _, name = (box.policy.identity or "").partition(":")
+    key: dict[str, str | None] = {name: None} if kind == "env" else {}
     return Program(
         arguments=(path, *box.policy.command[1:]),
-        environment=foreign_settings_removed() | place,
+        environment=foreign_settings_removed() | key | place,
         deadline_seconds=box.policy.command_timeout_seconds,
     )
 

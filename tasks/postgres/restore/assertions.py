@@ -16,7 +16,8 @@ def assert_sql(connection: Connection[tuple[object, ...]], assertion: SqlAsserti
     """
     try:
         # The statement is the operator's own, from the system file; it is run as it stands, without parameters.
-        rows = connection.execute(assertion.sql.encode()).fetchmany(2)
+        answer = connection.execute(assertion.sql.encode())
+        rows = answer.fetchmany(2) if answer.description else []
     except psycopg.Error as error:
         return _result(assertion, (str(error).strip() or type(error).__name__).splitlines()[0])
     if len(rows) != 1 or len(rows[0]) != 1:
@@ -36,10 +37,15 @@ def _wrong(value: str, assertion: SqlAssertion) -> str:
     except InvalidOperation:
         return f"is '{value}', which is no number"
     if assertion.at_least is not None and number < Decimal(str(assertion.at_least)):
-        return f"is {value}, expected at least {assertion.at_least}"
+        return f"is {value}, expected at least {_short(assertion.at_least)}"
     if assertion.at_most is not None and number > Decimal(str(assertion.at_most)):
-        return f"is {value}, expected at most {assertion.at_most}"
+        return f"is {value}, expected at most {_short(assertion.at_most)}"
     return ""
+
+
+def _short(limit: float) -> str:
+    """A limit as it was most likely written: 2000 and not 2000.0."""
+    return str(int(limit)) if limit.is_integer() else str(limit)
 
 
 def _result(assertion: SqlAssertion, wrong: str) -> CheckResult:

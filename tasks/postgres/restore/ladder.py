@@ -148,7 +148,7 @@ class Ladder:
         late = limit_seconds is not None and seconds > limit_seconds
         message = f"restored and compared in {seconds:.1f} s"
         if late:
-            message += f", more than the {limit_seconds:.0f} s of restore_test.rto_seconds"
+            message += f", more than the {limit_seconds:g} s of restore_test.rto_seconds"
         self.record("RTO", Verdict.WARN if late else Verdict.OK, message, seconds)
         return round(seconds, 3)
 

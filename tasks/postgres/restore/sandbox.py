@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 
 import psycopg
 from psycopg import Connection
+from psycopg.conninfo import make_conninfo
 
 from tasks.base import stopping
 from tasks.base.errors import MissingError, NightshiftError, RefusedError
@@ -100,7 +101,8 @@ class Sandbox:
 
     def database(self, dbname: str) -> Database:
         """A database of the sandbox, as the fingerprint reads it."""
-        return Database(name="sandbox", dsn=self.server.dsn(dbname))
+        # An empty value keeps PGOPTIONS out, which is meant for other servers.
+        return Database(name="sandbox", dsn=make_conninfo(self.server.dsn(dbname), options=""))
 
     def connect(self, dbname: str) -> Connection[tuple[object, ...]]:
         """A connection that commits each statement."""
