@@ -44,7 +44,7 @@ class RetentionResult(FlowResult):
         ]
 
 
-@task(name="plan retention", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[30, 120])
+@task(name="plan retention", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
 def make_plan(run: _support.Run) -> list[Decision]:
     """Decide over every backup of the system; reads only."""
     backups = catalog.list_backups(run.store, run.system.name)

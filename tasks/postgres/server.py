@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -15,11 +16,13 @@ from psycopg.conninfo import make_conninfo
 from tasks.base.errors import ConfigurationError, ToolFailedError
 from tasks.base.processes import end_processes, identity_of, is_alive
 from tasks.base.programs import Program, run
+from tasks.base.run import OWNER, RUN, SUBJECT
 
 NOBODY = 65534
 _PREFIX = "nightshift-pg-"
 _DEADLINE_SECONDS = 120.0
 _QUOTED_LINES = 3
+_PASSED_ON = re.compile(r"(PATH|HOME|USER|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH)$")
 # The longest path that a Unix socket may have, on Linux; its file is in the server's folder.
 _SOCKET_PATH_BYTES = 107
 
@@ -75,12 +78,20 @@ class LocalServer:
         run(
             Program(
                 arguments=(str(self.binaries / program), *arguments),
-                environment={"LC_ALL": "C"},
+                environment=bare_environment() | {"LC_ALL": "C"},
                 deadline_seconds=_DEADLINE_SECONDS,
                 run_as=self.run_as,
                 cwd=self.folder,
             )
         )
+
+
+def bare_environment() -> dict[str, str | None]:
+    """Takes from a server and its programs what they do not need of this process's environment, such as keys.
+
+    A dump is somebody's program: it may read the environment that it runs in.
+    """
+    return {name: None for name in os.environ if not _PASSED_ON.match(name) and name not in (RUN, SUBJECT, OWNER)}
 
 
 def server_folder(preferred: Path | None) -> Path:

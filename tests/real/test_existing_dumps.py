@@ -16,14 +16,16 @@ import zstandard
 from deployments.flow_runner import check_parameters
 from flows.restore_test import restore_test
 from tasks.base import stopping
-from tasks.base.errors import ConfigurationError, NightshiftError
-from tasks.base.system import RestoreTestPolicy, SqlAssertion
+from tasks.base.errors import ConfigurationError, MissingError, NightshiftError
+from tasks.base.system import RepositoryPolicy, RestoreTestPolicy, SqlAssertion
 from tasks.base.words import Verdict
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.restore.dumps import find_dumps, place_of
 from tasks.postgres.restore.existing import try_dump
 from tasks.repository.local import LocalStore
+from tasks.repository.opening import open_store
 from tests.real.conftest import SAMPLE
+from tests.real.stores import KEY_ID, SECRET
 
 TABLES, ROWS = 8, 2000 + 100 + 400 + 10 + 1 + 2
 WAYS = {
@@ -216,16 +218,22 @@ def test_tablespaces_of_the_source_are_made_inside_the_sandbox(made, folder):
     assert sentence(tried(folder)) == "nothing is red"
 
 
-def test_a_script_runs_as_the_user_of_the_sandbox_never_as_root(made, folder, tmp_path):
-    told = tmp_path / "told"
-    told.touch()
-    told.chmod(0o666)
+def test_a_script_runs_as_the_user_of_the_sandbox_never_as_root_and_sees_no_key(made, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("OLD_IDENTITY", "planted-key")
+    told, server_told = tmp_path / "told", tmp_path / "server-told"
+    for path in (told, server_told):
+        path.touch()
+        path.chmod(0o666)
     tmp_path.chmod(0o755)
     for parent in (tmp_path.parent, tmp_path.parent.parent):
         parent.chmod(0o755)
-    put(made, folder, "plain.sql", lambda data: data + f"\\! id -u > {told}\n".encode())
+    more = f"COPY public.nothing TO PROGRAM 'env > {server_told}';\n\\! (id -u; env) > {told}\n"
+    put(made, folder, "plain.sql", lambda data: data + more.encode())
     assert tried(folder).verdict is Verdict.INFO
-    assert told.read_text().strip() == ("65534" if os.geteuid() == 0 else str(os.geteuid()))
+    assert "PATH=" in told.read_text()
+    assert "PATH=" in server_told.read_text()
+    assert "planted-key" not in told.read_text() + server_told.read_text()
+    assert told.read_text().splitlines()[0] == ("65534" if os.geteuid() == 0 else str(os.geteuid()))
 
 
 def test_assertions_and_command_are_asked_of_the_restored_dump(made, folder):
@@ -295,3 +303,24 @@ def test_the_command_of_the_readme_is_one_that_the_flow_takes():
     parameters = dict(pair.split("=", maxsplit=1) for pair in command.split() if "=" in pair)
     assert place_of(parameters["dumps"]).pattern == "*"
     check_parameters("restore_test", parameters)
+
+
+def test_dumps_in_a_bucket_are_read_with_what_boto3_finds(made, rclone, monkeypatch):
+    stopping.reset()
+    client = rclone.client()
+    for path in [made / "custom.dump", *(made / "folder").iterdir()]:
+        client.upload_file(str(path), rclone.bucket, f"old/{path.relative_to(made)}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", rclone.endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    for text, key in [
+        (f"s3://{rclone.bucket}/old/*.dump", "custom.dump"),
+        (f"s3://{rclone.bucket}/old/fold*", "folder"),
+    ]:
+        place = place_of(text)
+        store = open_store(RepositoryPolicy(url=place.url))
+        proof = try_dump(store, find_dumps(store, place.pattern)[-1], RestoreTestPolicy(), (), lambda *_: None)
+        assert (sentence(proof), proof.backup_id, proof.rows) == ("nothing is red", key, ROWS)
+    with pytest.raises(MissingError, match=r"no dump was found below s3://bucket/nothing; names that count are \.dump"):
+        find_dumps(open_store(RepositoryPolicy(url=f"s3://{rclone.bucket}/nothing")), "*")

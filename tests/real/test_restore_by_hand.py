@@ -99,6 +99,7 @@ def test_a_backup_in_clear_restores_under_another_name_and_its_settings_are_show
     before, after = commands_of(text)[:-3], commands_of(text, "      ")
     said = enter([*before, *after], folder, elsewhere)
     assert "ALTER DATABASE shop SET statement_timeout TO '5min';" in said
+    assert "ALTER ROLE shop_reader IN DATABASE shop SET work_mem TO '8MB';" in said
     with psycopg.connect(elsewhere.dsn("restored")) as connection:
         assert connection.execute("SELECT count(*) FROM kinds").fetchone() == (2000,)
         assert connection.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone() == (1,)

@@ -10,7 +10,7 @@ from tasks.base.programs import Program, run
 from tasks.base.system import RestoreTestPolicy, SqlAssertion
 from tasks.postgres.restore.assertions import assert_sql
 from tasks.postgres.restore.ladder import Ladder
-from tasks.postgres.restore.sandbox import Sandbox, foreign_settings_removed
+from tasks.postgres.restore.sandbox import Sandbox
 
 _QUOTED_BYTES = 4096
 
@@ -66,12 +66,12 @@ def _command(box: Sandbox, database: str, path: str) -> Program:
         "PGUSER": info.superuser,
         "PGDATABASE": database,
     }
-    # Who asks questions of a copy needs no key to the backups.
-    kind, _, name = (box.policy.identity or "").partition(":")
-    key: dict[str, str | None] = {name: None} if kind == "env" else {}
+    # It asks questions of this copy: it needs neither what leads to other servers nor the key to the backups.
+    kind, _, key = (box.policy.identity or "").partition(":")
+    hidden = {name: None for name in os.environ if name.startswith("PG") or (kind, name) == ("env", key)}
     return Program(
         arguments=(path, *box.policy.command[1:]),
-        environment=foreign_settings_removed() | key | place,
+        environment=hidden | place,
         deadline_seconds=box.policy.command_timeout_seconds,
     )
 

@@ -22,7 +22,7 @@ from tasks.base.run import current_run
 from tasks.base.system import Database, RestoreTestPolicy
 from tasks.postgres.clients import client_major, debian_folders, embedded_binaries
 from tasks.postgres.connection import connect
-from tasks.postgres.server import LocalServer, end_servers, remove_leftovers, server_folder
+from tasks.postgres.server import LocalServer, bare_environment, end_servers, remove_leftovers, server_folder
 
 SUPERUSER = "nightshift_sandbox"
 # A copy that is thrown away: nothing waits for a disk, nothing runs beside the restore.
@@ -36,6 +36,7 @@ _OPTIONS = {
     "checkpoint_timeout": "1h",
     "autovacuum": "off",
     "archive_mode": "off",
+    "max_logical_replication_workers": "0",
     "shared_buffers": "256MB",
     "maintenance_work_mem": "256MB",
     "max_locks_per_transaction": "256",
@@ -111,7 +112,7 @@ class Sandbox:
         return connection
 
     def program(self, name: str, *arguments: str) -> Program:
-        """One of the PostgreSQL programs, without what this process's environment says of other servers.
+        """One of the PostgreSQL programs, without what this process's environment holds for others.
 
         Raises MissingError.
         """
@@ -120,7 +121,7 @@ class Sandbox:
             raise MissingError(f"{name} is missing in {self.binaries}; install the full server package")
         return Program(
             arguments=(str(path), *arguments),
-            environment=foreign_settings_removed() | {"PGOPTIONS": "-c statement_timeout=0"},
+            environment=bare_environment() | {"PGOPTIONS": "-c statement_timeout=0"},
             deadline_seconds=self.policy.deadline_seconds,
         )
 
@@ -156,11 +157,6 @@ class Sandbox:
         finally:
             ended.set()
             watcher.join()
-
-
-def foreign_settings_removed() -> dict[str, str | None]:
-    """The environment without PGSERVICE, PGOPTIONS and the like: they belong to the systems that are backed up."""
-    return {name: None for name in os.environ if name.startswith("PG")}
 
 
 @contextmanager
