@@ -3,21 +3,13 @@
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.schedule import Schedule
 from tasks.base.secrets import REFERENCE, Reference, mask
-from tasks.base.words import Frozen
-
-
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"'{value}' is no time zone; write an IANA name such as UTC or Europe/Berlin") from None
-    return value
+from tasks.base.words import Frozen, LockPolicy, Zone
 
 
 def _without_secret(value: str) -> str:
@@ -36,7 +28,6 @@ def _recipient(value: str) -> str:
 
 
 Recipient = Annotated[str, AfterValidator(_recipient)]
-Zone = Annotated[str, AfterValidator(_zone)]
 ConnectionString = Annotated[str, AfterValidator(_without_secret)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Days = Annotated[int, Field(ge=0)]
@@ -48,13 +39,6 @@ class FingerprintMode(StrEnum):
     CONTENT = "content"
     COUNTS = "counts"
     OFF = "off"
-
-
-class LockPolicy(StrEnum):
-    """What a run does when another one holds the lock of its database."""
-
-    WAIT = "wait"
-    REFUSE = "refuse"
 
 
 class BackupKind(StrEnum):
@@ -269,6 +253,7 @@ class System(Frozen):
     verification: VerificationPolicy = Field(default_factory=VerificationPolicy)
     restore_test: RestoreTestPolicy = Field(default_factory=RestoreTestPolicy)
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
+    maintenance: MaintenancePolicy = Field(default_factory=MaintenancePolicy)
     alerting: Alerting = Field(default_factory=Alerting)
     thresholds: Thresholds = Field(default_factory=Thresholds)
     schedules: tuple[Schedule, ...] = Field(default=(), description="What runs when, and which procedures it fulfils")

@@ -1,18 +1,30 @@
-"""The words that cross rooms: Verdict, CheckResult, FlowResult."""
+"""The words that cross rooms: Verdict, CheckResult, FlowResult, and what several policies say alike."""
 
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Frozen(BaseModel):
     """The base of all data that crosses a room's door: immutable, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"'{value}' is no time zone; write an IANA name such as UTC or Europe/Berlin") from None
+    return value
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class Verdict(StrEnum):
@@ -52,6 +64,13 @@ class CheckResult(Frozen):
     threshold: float | None = Field(default=None, description="What `value` was held against, in `unit`")
     duration_seconds: float | None = None
     next_command: str = Field(default="", description="The command to type next, where there is one")
+
+
+class LockPolicy(StrEnum):
+    """What a run does when another one holds the lock of its database."""
+
+    WAIT = "wait"
+    REFUSE = "refuse"
 
 
 class FlowResult(Frozen):

@@ -11,7 +11,8 @@ from psycopg import Connection
 from tasks.base import stopping
 from tasks.base.clock import stopwatch
 from tasks.base.errors import RefusedError, UnreachableError
-from tasks.base.system import Database, LockPolicy
+from tasks.base.system import Database
+from tasks.base.words import LockPolicy
 from tasks.postgres import queries
 from tasks.postgres.connection import connect
 

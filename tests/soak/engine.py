@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -34,7 +35,17 @@ def retention(run) -> str:
     return ", ".join(check.message for check in delete.fn(run, make_plan.fn(run)))
 
 
-JOBS = {job.__name__: job for job in (backup, restore_test, retention)}
+def maintenance(run) -> str:
+    from flows.database_maintenance import maintain_database
+    from tasks.base.clock import utc_now
+    from tasks.base.maintenance import Opening
+
+    until = Opening(start=utc_now(), end=utc_now() + timedelta(minutes=5))
+    _, rows = maintain_database.fn(run, run.system.databases[0], until)
+    return json.dumps(rows)
+
+
+JOBS = {job.__name__: job for job in (backup, restore_test, retention, maintenance)}
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,7 @@ class Engine:
 def main() -> None:
     """Fork a run for each line of orders; print its PID."""
     import flows.backup_retention
+    import flows.database_maintenance
     import flows.restore_test  # noqa: F401
     import tasks.postgres.backup.logical  # noqa: F401
 

@@ -1,0 +1,170 @@
+"""Tables and indexes as the catalogs and statistics show them: one query each, no table is read."""
+
+from pathlib import Path
+from typing import TypeVar, cast
+
+from psycopg import Connection, sql
+from pydantic import Field
+
+from tasks.base.words import CheckResult, Frozen, Verdict
+from tasks.postgres import queries
+
+Session = Connection[tuple[object, ...]]
+Row = TypeVar("Row", bound=Frozen)
+OLDEST_TESTED, NEWEST_TESTED = 15, 18
+# What is looked for beside the plan: the statement in queries/inspect, and how much it matters.
+_QUESTIONS = {
+    "xmin_holders": Verdict.WARN,
+    "invalid_indexes": Verdict.WARN,
+    "sequences_near_end": Verdict.WARN,
+    "autovacuum_behind": Verdict.INFO,
+    "duplicate_indexes": Verdict.INFO,
+    "overlapping_indexes": Verdict.INFO,
+    "unindexed_foreign_keys": Verdict.INFO,
+}
+_OLD_TRANSACTIONS = 1_000_000
+_SEQUENCE_SHARE = 0.8
+
+
+class Table(Frozen):
+    """A table, materialized view or partitioned table; dead rows, size and ages include its TOAST."""
+
+    oid: int
+    parent_oid: int = Field(description="The table that it is a partition or child of; 0: none")
+    schema_name: str
+    name: str
+    kind: str = Field(description="relkind: r, m or p")
+    rows: int = Field(description="Estimated, as of the last vacuum or analyze; 0 when neither was")
+    size_bytes: int = Field(description="Pages as of the last vacuum or analyze")
+    live_rows: int
+    dead_rows: int
+    changed_rows: int = Field(description="Since the last analyze")
+    xid_age: int = Field(description="Transactions since the oldest that is not frozen")
+    multixact_age: int
+    freeze_max_age: int = Field(description="xid_age at which autovacuum freezes whatever it costs")
+    multixact_freeze_max_age: int
+    analyzed: bool = Field(description="Whether it ever was, since statistics were reset")
+    may_maintain: bool = Field(description="Whether this role may vacuum it")
+
+    @property
+    def label(self) -> str:
+        """SCHEMA.NAME, quoted where SQL needs it."""
+        return label(self.schema_name, self.name)
+
+    @property
+    def freeze_share(self) -> float:
+        """Age as a share of the age at which a wraparound vacuum is forced, the larger of both counters."""
+        return max(self.xid_age / self.freeze_max_age, self.multixact_age / self.multixact_freeze_max_age)
+
+
+class Index(Frozen):
+    """An index that has pages of its own."""
+
+    oid: int
+    table_oid: int
+    schema_name: str
+    name: str
+    table_name: str
+    method: str = Field(description="Access method, e.g. btree")
+    size_bytes: int
+    rows: int = Field(description="Entries as of the last vacuum or analyze")
+    valid: bool
+    unique: bool
+    exclusion: bool = Field(description="Whether it stands behind an exclusion constraint")
+    partial: bool
+    expression: bool
+    fillfactor: int = Field(description="Percent of a leaf page that a build fills")
+    location: str = Field(description="Folder of its tablespace on the server; empty: the data folder")
+
+    @property
+    def label(self) -> str:
+        """SCHEMA.NAME, quoted where SQL needs it."""
+        return label(self.schema_name, self.name)
+
+
+class ServerFacts(Frozen):
+    """What decides how much can be known and done."""
+
+    server_version_num: int
+    standby: bool
+    pgstattuple_schema: str | None = Field(description="Where the extension lies; None when it is not installed")
+    may_scan: bool = Field(description="Whether this role may call its functions")
+    data_folder: Path | None
+    local: bool = Field(description="Whether the server is on this host")
+    cluster_bytes: int = Field(description="Bytes of all databases that this role may enter")
+    block_bytes: int
+
+
+class Inspection(Frozen):
+    """A database at one moment."""
+
+    facts: ServerFacts
+    tables: tuple[Table, ...]
+    indexes: tuple[Index, ...]
+    checks: tuple[CheckResult, ...]
+
+
+def label(schema: str, name: str) -> str:
+    """SCHEMA.NAME as it is typed into psql."""
+    return ".".join(part if part.isidentifier() and part.islower() else f'"{part}"' for part in (schema, name))
+
+
+def inspect(session: Session, database: str) -> Inspection:
+    """Everything that a maintenance plan is made from; reads catalogs only."""
+    facts = read_facts(session)
+    version = facts.server_version_num
+    tables = session.execute(queries.load("inspect/tables", version)).fetchall()
+    checks = [] if OLDEST_TESTED <= version // 10000 <= NEWEST_TESTED else [_untested(database, version)]
+    checks += [check for question in _QUESTIONS for check in _ask(session, database, question)]
+    return Inspection(
+        facts=facts,
+        tables=tuple(_model(Table, row) for row in tables),
+        indexes=read_indexes(session),
+        checks=tuple(checks),
+    )
+
+
+def read_indexes(session: Session) -> tuple[Index, ...]:
+    """All indexes of users' tables that have pages, with their sizes now."""
+    return tuple(_model(Index, row) for row in session.execute(queries.load("inspect/indexes")).fetchall())
+
+
+def read_facts(session: Session) -> ServerFacts:
+    """What the server is and what this role may do there."""
+    row = session.execute(queries.load("inspect/facts")).fetchone()
+    return _model(ServerFacts, cast(tuple[object, ...], row))
+
+
+def _ask(session: Session, database: str, question: str) -> list[CheckResult]:
+    bound = {"transactions": _OLD_TRANSACTIONS, "share": _SEQUENCE_SHARE}
+    rows = session.execute(queries.load(f"inspect/{question}"), bound).fetchall()
+    name = question.replace("_", " ")
+    return [
+        CheckResult(
+            name=name,
+            target=f"{database} {target}",
+            verdict=_QUESTIONS[question],
+            message=str(message),
+            next_command=str(command),
+        )
+        for target, message, command in rows
+    ]
+
+
+def _untested(database: str, version: int) -> CheckResult:
+    return CheckResult(
+        name="version",
+        target=database,
+        verdict=Verdict.WARN,
+        message=f"PostgreSQL {version // 10000} is untested, {OLDEST_TESTED} to {NEWEST_TESTED} are; "
+        "read the plan before you let it run",
+    )
+
+
+def qualified(schema: str, name: str) -> sql.Composed:
+    """The name for a statement."""
+    return sql.SQL("{}.{}").format(sql.Identifier(schema), sql.Identifier(name))
+
+
+def _model(model: type[Row], row: tuple[object, ...]) -> Row:
+    return model.model_validate(dict(zip(model.model_fields, row, strict=True)))

@@ -1,0 +1,1 @@
+"""Vacuum, analyze and rebuild: the plan, and carrying it out inside a window."""

@@ -1,0 +1,101 @@
+"""Making a maintenance plan of one database, and carrying it out."""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from tasks.base import stopping
+from tasks.base.maintenance import MaintenancePolicy
+from tasks.base.system import Database
+from tasks.base.words import CheckResult, Frozen, Verdict
+from tasks.postgres.inspect.bloat import Baseline, Bloat, measure_suspects, suspect
+from tasks.postgres.inspect.relations import Index, Inspection, inspect, read_indexes
+from tasks.postgres.maintain import indexes, statements
+from tasks.postgres.maintain.history import Diary
+from tasks.postgres.maintain.plan import Action, Step, plan
+from tasks.postgres.maintain.rest import Rest
+from tasks.postgres.maintain.session import Session, maintaining
+from tasks.postgres.maintain.tables import maintain_tables
+
+_ON_TABLES = (Action.FREEZE, Action.VACUUM, Action.ANALYZE)
+
+
+class Planned(Frozen):
+    """A plan with what it was made from."""
+
+    inspection: Inspection
+    bloat: dict[int, Bloat] = Field(description="By index oid, of the indexes that are large enough to matter")
+    steps: tuple[Step, ...]
+
+
+def make_plan(database: Database, policy: MaintenancePolicy, run_id: str, baselines: Mapping[str, Baseline]) -> Planned:
+    """Inspect the database and plan; changes nothing. Raises UnreachableError, RefusedError."""
+    with maintaining(database, run_id) as session:
+        inspection = inspect(session, database.name)
+        large = [
+            index for index in inspection.indexes if index.valid and index.size_bytes >= max(1, policy.index_bytes)
+        ]
+        session.execute("SET lock_timeout = '5s'")
+        suspected = suspect(session, large, baselines, inspection.facts.block_bytes)
+        bloat = measure_suspects(
+            session, inspection.facts, large, suspected, policy.index_waste_share, policy.inspection_seconds
+        )
+    return Planned(inspection=inspection, bloat=bloat, steps=plan(inspection, bloat, policy))
+
+
+def checks_of(database: str, planned: Planned) -> list[CheckResult]:
+    """What the inspection found beside the plan: its own checks, and the indexes of which nothing is known."""
+    by_oid = {index.oid: index for index in planned.inspection.indexes}
+    unknown = [
+        CheckResult(
+            name="index bloat",
+            target=f"{database} {by_oid[oid].label}",
+            verdict=Verdict.SKIP if by_oid[oid].method == "btree" else Verdict.INFO,
+            message=bloat.reason,
+        )
+        for oid, bloat in planned.bloat.items()
+        if bloat.waste_share is None
+    ]
+    return [*planned.inspection.checks, *unknown]
+
+
+def carry_out(
+    database: Database, policy: MaintenancePolicy, run_id: str, planned: Planned, rest: Rest, diary: Diary
+) -> dict[str, float]:
+    """Do what was planned, until the window closes; return bytes per row of the indexes that were built anew.
+
+    Raises UnreachableError when the server goes away: plan again, the diary holds what was done.
+    """
+    with maintaining(database, run_id) as session, maintaining(database, run_id) as watcher:
+        known = {index.oid: index for index in planned.inspection.indexes}
+        for step in _of(planned, Action.DROP_LEFTOVER):
+            diary.add(indexes.drop_leftover(session, step, known.get(step.oid)))
+        on_tables = [step for step in planned.steps if step.action in _ON_TABLES]
+        maintain_tables(database, policy, run_id, on_tables, rest, diary)
+        once = statements.database_statistics(session.info.server_version)
+        if once is not None and any(step.action is not Action.ANALYZE for step in on_tables) and not rest.over():
+            session.execute(once)
+        return _rebuild(session, watcher, policy, planned, rest, diary)
+
+
+def _rebuild(
+    session: Session, watcher: Session, policy: MaintenancePolicy, planned: Planned, rest: Rest, diary: Diary
+) -> dict[str, float]:
+    built: dict[str, float] = {}
+    steps = _of(planned, Action.REINDEX)
+    # Sizes as they are now: hours may have passed since the plan.
+    now: dict[int, Index] = {index.oid: index for index in read_indexes(session)} if steps else {}
+    for step in steps:
+        stopping.raise_if_stopped()
+        index = now.get(step.oid)
+        outcome = indexes.rebuild(session, watcher, step, index, policy, planned.inspection.facts, rest)
+        diary.add(outcome)
+        if outcome.verdict is Verdict.OK and index is not None and outcome.changed:
+            per_row = indexes.bytes_per_row(session, index)
+            if per_row:
+                built[index.label] = per_row
+    return built
+
+
+def _of(planned: Planned, action: Action) -> list[Step]:
+    return [step for step in planned.steps if step.action is action]

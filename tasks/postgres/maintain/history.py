@@ -1,0 +1,166 @@
+"""What maintenance keeps in the journal: plans, outcomes (for expected durations and resuming), index baselines."""
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import timedelta
+from statistics import median
+from typing import Any, Self
+
+from pydantic import Field
+
+from tasks.base.clock import iso, new_run_id, stopwatch, utc_now
+from tasks.base.words import Frozen, Verdict
+from tasks.postgres.inspect.bloat import Baseline
+from tasks.postgres.maintain.plan import Action, Step
+from tasks.repository import journal
+from tasks.repository.store import Store
+
+_LOG = logging.getLogger("nightshift.maintenance")
+PLANS, OUTCOMES, BASELINES = "maintenance-plans", "maintenance", "index-baselines"
+# Bytes per second until there is history; said so in the plan. From a rebuild of 1 GB on two cores, halved twice.
+ASSUMED = {Action.FREEZE: 50e6, Action.VACUUM: 50e6, Action.ANALYZE: 200e6, Action.REINDEX: 15e6}
+_HISTORY = timedelta(days=400)
+_START_SECONDS = 1.0
+_RECENT = timedelta(days=8)
+_WRITE_SECONDS = 30.0
+_KEY = ("run_id", "database", "key")
+Row = dict[str, Any]
+
+
+class Outcome(Frozen):
+    """How a step ended."""
+
+    step: Step
+    verdict: Verdict
+    message: str
+    seconds: float = 0.0
+    changed: bool = Field(default=True, description="False when it was looked at and left as it is")
+
+
+class Expectation(Frozen):
+    """How long a step will take, and how that is known."""
+
+    seconds: float
+    source: str
+
+
+class Rates:
+    """Bytes per second of former steps, by target and by kind of work."""
+
+    def __init__(self, store: Store, system: str, database: str) -> None:
+        self._by_target: dict[str, list[float]] = defaultdict(list)
+        self._by_action: dict[str, list[float]] = defaultdict(list)
+        since = utc_now() - _HISTORY
+        for row in journal.fold(store, system, OUTCOMES, _KEY, since):
+            if row["database"] == database and row["changed"] and row["verdict"] == Verdict.OK:
+                rate = row["size_bytes"] / max(row["seconds"], 0.001)
+                self._by_target[row["key"]].append(rate)
+                self._by_action[row["action"]].append(rate)
+
+    def expect(self, step: Step) -> Expectation:
+        """From the target's own history, else from the same work on others, else from an assumed rate."""
+        for rates, source in (
+            (self._by_target[step.key], "its own history"),
+            (self._by_action[step.action], f"history of {step.action}"),
+        ):
+            slow = [rate for rate in rates if rate > 0]
+            if slow:
+                return Expectation(seconds=_START_SECONDS + step.size_bytes / median(slow), source=source)
+        rate = ASSUMED.get(step.action, 1e9)
+        return Expectation(seconds=_START_SECONDS + step.size_bytes / rate, source="assumed, no history yet")
+
+
+def keep_plan(store: Store, system: str, database: str, run_id: str, steps: Sequence[Step]) -> None:
+    """Write the plan down before anything is done."""
+    rows = [{"run_id": run_id, "database": database, "key": step.key, "why": step.why} for step in steps]
+    if rows:
+        journal.append(store, system, PLANS, rows, f"{run_id}-{database}")
+
+
+def left_undone(store: Store, system: str, database: str) -> tuple[str, list[str]]:
+    """The newest plan's run and those of its steps of which no outcome is known: what a killed run left."""
+    since = utc_now() - _RECENT
+    planned = [row for row in journal.fold(store, system, PLANS, _KEY, since) if row["database"] == database]
+    if not planned:
+        return "", []
+    run_id = planned[-1]["run_id"]
+    done = {row["key"] for row in outcomes_of(store, system, database, run_id)}
+    return run_id, [row["key"] for row in planned if row["run_id"] == run_id and row["key"] not in done]
+
+
+def outcomes_of(store: Store, system: str, database: str, run_id: str) -> list[Row]:
+    """What a run has done so far, whichever of its tries did it."""
+    rows = journal.fold(store, system, OUTCOMES, _KEY, utc_now() - _RECENT)
+    return [row for row in rows if row["run_id"] == run_id and row["database"] == database]
+
+
+class Diary:
+    """The outcomes of one run as they come, written into the journal now and then, and at the end of the block."""
+
+    def __init__(self, store: Store, system: str, database: str, run_id: str) -> None:
+        self._store, self._system, self._database, self._run_id = store, system, database, run_id
+        self._lock, self._since_write = threading.Lock(), stopwatch()
+        self._waiting: list[Outcome] = []
+        self._written = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Take down one outcome; a kill loses those of the last half minute, whose work the next plan sees as done."""
+        _LOG.info("%s %s: %s: %s", outcome.verdict, self._database, outcome.step.key, outcome.message)
+        with self._lock:
+            self._waiting.append(outcome)
+            if self._since_write() > _WRITE_SECONDS:
+                self._write()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        rows = [self._row(outcome) for outcome in self._waiting]
+        if rows:
+            self._written += 1
+            name = f"{self._run_id}-{self._database}-{self._written}-{new_run_id()}"
+            journal.append(self._store, self._system, OUTCOMES, rows, name)
+        self._waiting, self._since_write = [], stopwatch()
+
+    def _row(self, outcome: Outcome) -> Row:
+        return {
+            "run_id": self._run_id,
+            "database": self._database,
+            "key": outcome.step.key,
+            "action": str(outcome.step.action),
+            "target": outcome.step.target,
+            "why": outcome.step.why,
+            "verdict": str(outcome.verdict),
+            "message": outcome.message,
+            "size_bytes": outcome.step.size_bytes,
+            "seconds": round(outcome.seconds, 3),
+            "changed": outcome.changed,
+            "at": iso(utc_now()),
+        }
+
+
+def baselines(store: Store, system: str, database: str) -> dict[str, Baseline]:
+    """What freshly built indexes needed, by SCHEMA.NAME."""
+    rows = journal.fold(store, system, BASELINES, ("database", "index"))
+    return {
+        row["index"]: Baseline(bytes_per_row=row["bytes_per_row"], day=row["day"])
+        for row in rows
+        if row["database"] == database
+    }
+
+
+def keep_baselines(store: Store, system: str, database: str, run_id: str, built: dict[str, float]) -> None:
+    """Remember bytes per row of indexes that were built just now."""
+    day = f"{utc_now():%Y-%m-%d}"
+    rows = [
+        {"database": database, "index": index, "bytes_per_row": round(value, 3), "day": day}
+        for index, value in built.items()
+    ]
+    if rows:
+        journal.append(store, system, BASELINES, rows, f"{run_id}-{database}")

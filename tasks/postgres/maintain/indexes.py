@@ -1,0 +1,134 @@
+"""Rebuilding indexes beside writers, and removing what dead rebuilds left."""
+
+from typing import cast
+
+import psycopg
+from psycopg import sql
+
+from tasks.base import stopping
+from tasks.base.clock import stopwatch
+from tasks.base.maintenance import MaintenancePolicy
+from tasks.base.words import Verdict
+from tasks.postgres import queries
+from tasks.postgres.inspect.bloat import measure
+from tasks.postgres.inspect.relations import Index, ServerFacts, qualified
+from tasks.postgres.maintain import statements
+from tasks.postgres.maintain.gates import closed, watching
+from tasks.postgres.maintain.history import Outcome
+from tasks.postgres.maintain.plan import Step
+from tasks.postgres.maintain.rest import Rest
+from tasks.postgres.maintain.session import Session
+
+# A leftover is dropped in a moment unless an old transaction is in the way; then the next run does it.
+_DROP_SECONDS = 60
+_MEASURE_LOCK_SECONDS = 5
+
+
+def drop_leftover(session: Session, step: Step, index: Index | None) -> Outcome:
+    """Drop an invalid index of a dead rebuild; one that a running build is at work on is left."""
+    elapsed = stopwatch()
+    found = _leftovers(session, index.table_oid) if index else []
+    if index is None or (index.schema_name, index.name) not in found:
+        return Outcome(step=step, verdict=Verdict.INFO, message="is gone, or a running rebuild is at work on it")
+    left = _drop(session, [(index.schema_name, index.name)])
+    if left:
+        return Outcome(step=step, verdict=Verdict.WARN, message=left, seconds=elapsed())
+    message = f"dropped, {index.size_bytes} bytes"
+    return Outcome(step=step, verdict=Verdict.OK, message=message, seconds=elapsed())
+
+
+def rebuild(
+    session: Session,
+    watcher: Session,
+    step: Step,
+    index: Index | None,
+    policy: MaintenancePolicy,
+    facts: ServerFacts,
+    rest: Rest,
+) -> Outcome:
+    """Measure once more, ask the gates, rebuild while they are watched; no leftover stays, however it ends.
+
+    `watcher` is a session of its own that asks the gates.
+    """
+    elapsed = stopwatch()
+    if index is None:
+        return Outcome(step=step, verdict=Verdict.INFO, message="the index is gone")
+    reason = step.refused or rest.refuses(step)
+    if reason:
+        return Outcome(step=step, verdict=Verdict.SKIP, message=reason)
+    _set(session, "lock_timeout", f"{_MEASURE_LOCK_SECONDS}s")
+    bloat = measure(session, facts, index)
+    _set(session, "lock_timeout", "0")
+    if bloat.waste_share is None:
+        return Outcome(step=step, verdict=Verdict.SKIP, message=bloat.reason, seconds=elapsed())
+    if bloat.waste_share < policy.index_waste_share:
+        message = f"not needed: {bloat.waste_share:.0%} of {index.size_bytes} bytes would be free"
+        return Outcome(step=step, verdict=Verdict.OK, message=message, seconds=elapsed(), changed=False)
+    pid = session.info.backend_pid
+
+    def ask() -> str:
+        return rest.over() or closed(watcher, index, policy, facts, pid)
+
+    gate = ask()
+    if gate:
+        return Outcome(step=step, verdict=Verdict.SKIP, message=f"not begun: {gate}", seconds=elapsed())
+    with watching(session, ask) as reasons:
+        try:
+            session.execute(statements.statement(step, policy, facts.server_version_num))
+            ended = None
+        except psycopg.Error as error:
+            ended = error
+    return _judged(session, step, index, ended, reasons, elapsed())
+
+
+def _judged(
+    session: Session, step: Step, index: Index, ended: psycopg.Error | None, reasons: list[str], seconds: float
+) -> Outcome:
+    if isinstance(ended, psycopg.OperationalError) and not isinstance(ended, psycopg.errors.QueryCanceled):
+        raise ended
+    stopping.raise_if_stopped()
+    left = _drop(session, _leftovers(session, index.table_oid))
+    if ended is not None:
+        cancelled = isinstance(ended, psycopg.errors.QueryCanceled)
+        said = f"cancelled: {reasons[0] if reasons else 'by another session'}"
+        message = said if cancelled else " ".join(str(ended).split())
+        verdict = Verdict.WARN if cancelled else Verdict.FAIL
+        return Outcome(step=step, verdict=verdict, message=f"{message}{left and '; '}{left}", seconds=seconds)
+    name = {"schema": index.schema_name, "name": index.name}
+    row = session.execute(queries.load("index_state"), name).fetchone()
+    if row is None or not row[2] or left:
+        message = left or "is not valid after its rebuild; look at the server's log"
+        return Outcome(step=step, verdict=Verdict.FAIL, message=message, seconds=seconds)
+    size = int(cast(int, row[0]))
+    message = f"{index.size_bytes} bytes before, {size} after"
+    return Outcome(step=step, verdict=Verdict.OK, message=message, seconds=seconds)
+
+
+def bytes_per_row(session: Session, index: Index) -> float | None:
+    """What the index needs for a row now; None when it holds none or is gone."""
+    row = session.execute(queries.load("index_state"), {"schema": index.schema_name, "name": index.name}).fetchone()
+    return int(cast(int, row[0])) / int(cast(int, row[1])) if row and row[1] else None
+
+
+def _leftovers(session: Session, table_oid: int) -> list[tuple[str, str]]:
+    rows = session.execute(queries.load("leftovers"), {"table_oid": table_oid}).fetchall()
+    return [(str(schema), str(name)) for schema, name in rows]
+
+
+def _drop(session: Session, names: list[tuple[str, str]]) -> str:
+    """Drop them; what could not be dropped in time is said, with the command."""
+    _set(session, "statement_timeout", f"{_DROP_SECONDS}s")
+    try:
+        for schema, name in names:
+            statement = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(qualified(schema, name))
+            try:
+                session.execute(statement)
+            except psycopg.errors.QueryCanceled:
+                return f"its leftover waits for an old transaction; later: {statement.as_string(session)}"
+    finally:
+        _set(session, "statement_timeout", "0")
+    return ""
+
+
+def _set(session: Session, name: str, value: str) -> None:
+    session.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))

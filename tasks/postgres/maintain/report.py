@@ -1,0 +1,83 @@
+"""The report of a maintenance run: the plan in its order, and how each step ended."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from tasks.base.words import CheckResult, FlowResult, Verdict
+from tasks.postgres.maintain import history
+from tasks.postgres.maintain.plan import Step
+from tasks.repository.store import Store
+
+Row = dict[str, Any]
+
+
+class MaintenanceResult(FlowResult):
+    """One row per step: what it was for, how long it was expected to take, and how it ended."""
+
+    csv_header: ClassVar[tuple[str, ...]] = (
+        "database",
+        "place",
+        "action",
+        "target",
+        "size_bytes",
+        "why",
+        "expected_seconds",
+        "expected_from",
+        "verdict",
+        "seconds",
+        "message",
+    )
+    rows: tuple[Row, ...] = ()
+
+    def csv_rows(self) -> list[dict[str, object]]:
+        """The plan in its order, with how each step ended; without that when it is only a plan."""
+        return list(self.rows)
+
+
+def rows_of(store: Store, system: str, database: str, run_id: str, steps: Sequence[Step]) -> list[Row]:
+    """What earlier tries of this run did, then the plan, each with its outcome as far as there is one."""
+    rates = history.Rates(store, system, database)
+    outcomes = {row["key"]: row for row in history.outcomes_of(store, system, database, run_id)}
+    rows = []
+    for step in steps:
+        expected, ended = rates.expect(step), outcomes.pop(step.key, {})
+        rows.append(
+            {
+                "action": str(step.action),
+                "target": step.target,
+                "size_bytes": step.size_bytes,
+                "why": step.why,
+                "expected_seconds": round(expected.seconds, 1),
+                "expected_from": expected.source,
+                "verdict": ended.get("verdict", ""),
+                "seconds": ended.get("seconds", ""),
+                "message": ended.get("message", step.refused),
+            }
+        )
+    kept = ("action", "target", "size_bytes", "why", "verdict", "seconds", "message")
+    earlier = [{name: row[name] for name in kept} for row in outcomes.values()]
+    blank = dict.fromkeys(MaintenanceResult.csv_header, "")
+    return [{**blank, "database": database, "place": place, **row} for place, row in enumerate([*earlier, *rows], 1)]
+
+
+def summary(database: str, rows: Sequence[Row], *, dry_run: bool) -> list[CheckResult]:
+    """One check for what went well, and one for each step that did not."""
+    if dry_run:
+        seconds = sum(float(row["expected_seconds"]) for row in rows)
+        message = f"{len(rows)} steps, about {seconds:.0f} s" if rows else "nothing needs to be done"
+        return [CheckResult(name="plan", target=database, verdict=Verdict.OK, message=message)]
+    well = [row for row in rows if row["verdict"] in (Verdict.OK, Verdict.INFO)]
+    message = f"{len(well)} of {len(rows)} steps done" if rows else "nothing needed to be done"
+    return [
+        CheckResult(name="maintenance", target=database, verdict=Verdict.OK, message=message),
+        *(
+            CheckResult(
+                name=row["action"],
+                target=f"{database} {row['target']}",
+                verdict=Verdict(row["verdict"] or Verdict.INCOMPLETE),
+                message=row["message"] or "was planned, and nothing is known of it",
+            )
+            for row in rows
+            if row not in well
+        ),
+    ]

@@ -1,0 +1,14 @@
+-- One row for each index that has pages of its own. A partitioned index has none, its leaves are listed.
+SELECT c.oid::bigint, i.indrelid::bigint, n.nspname::text, c.relname::text, r.relname::text, m.amname::text,
+       pg_relation_size(c.oid), greatest(c.reltuples, 0)::bigint,
+       i.indisvalid AND i.indisready AND i.indislive, i.indisunique, i.indisexclusion,
+       i.indpred IS NOT NULL, i.indexprs IS NOT NULL,
+       coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'), 90),
+       coalesce(nullif(pg_tablespace_location(c.reltablespace), ''), '')
+FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i' AND c.relpersistence <> 't'
+JOIN pg_class r ON r.oid = i.indrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_am m ON m.oid = c.relam
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+ORDER BY 3, 4

@@ -1,0 +1,186 @@
+"""Maintenance of a database that is really bloated: the plan, what is done, what is left alone, and why."""
+
+import time
+
+import psycopg
+import pytest
+
+from flows.database_maintenance import database_maintenance
+from tasks.base.errors import NightshiftError
+from tasks.base.words import Verdict
+from tests.real.conftest import write_system
+
+# What the catalogs hold beside the plan may be worth knowing.
+WELL = (Verdict.OK, Verdict.INFO)
+GENTLE = {"index_bytes": 500_000, "old_snapshot_seconds": 2.0}
+
+
+@pytest.fixture
+def bloated(system, shop, identity, tmp_path):
+    """The system's database with one table that was updated and deleted from a lot; a session to look at it."""
+    write_system(tmp_path / "systems", shop, system, str(identity.to_public()), maintenance=GENTLE)
+    with psycopg.connect(shop, autocommit=True) as session:
+        session.execute("CREATE EXTENSION IF NOT EXISTS pgstattuple")
+        session.execute(
+            "CREATE TABLE worn (id bigint PRIMARY KEY, word text, half int) WITH (autovacuum_enabled = off)"
+        )
+        session.execute("INSERT INTO worn SELECT n, md5(n::text), n FROM generate_series(1, 60000) n")
+        session.execute("CREATE INDEX worn_word ON worn (word)")
+        session.execute("CREATE INDEX worn_half ON worn (half) WITH (fillfactor = 50)")
+        session.execute("CREATE TABLE kept (id bigint PRIMARY KEY, word text) WITH (autovacuum_enabled = off)")
+        session.execute("INSERT INTO kept SELECT n, md5(n::text) FROM generate_series(1, 40000) n")
+        session.execute("CREATE INDEX kept_word ON kept (word)")
+        session.execute("SELECT pg_stat_force_next_flush()")
+        session.execute("VACUUM ANALYZE")
+        session.execute("DELETE FROM worn WHERE id % 5 <> 0")
+        session.execute("SELECT pg_stat_force_next_flush()")
+        yield session
+
+
+def size(session, name):
+    return session.execute("SELECT pg_relation_size(%s::regclass)", (name,)).fetchone()[0]
+
+
+def rows(result, action):
+    return {row["target"]: row for row in result.rows if row["action"] == action}
+
+
+def maintain(**parameters):
+    return database_maintenance("acme", dry_run=False, minutes=30, **parameters)
+
+
+def holding(dsn, statement):
+    """A session that is in the middle of a transaction."""
+    holder = psycopg.connect(dsn)
+    holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    holder.execute(statement)
+    return holder
+
+
+def test_outside_of_a_window_it_is_refused_and_the_next_command_is_named(bloated):
+    with pytest.raises(NightshiftError, match=r"no maintenance window of 'acme' is open now; .* minutes=60"):
+        database_maintenance("acme", dry_run=False)
+
+
+def test_a_table_that_is_locked_is_skipped_and_the_rest_goes_on(bloated, shop):
+    with holding(shop, "LOCK TABLE worn IN ACCESS EXCLUSIVE MODE") as holder:
+        result = maintain()
+        holder.rollback()
+    assert rows(result, "vacuum")["public.worn"]["verdict"] == "SKIP"
+    assert "lock not available" in rows(result, "vacuum")["public.worn"]["message"]
+    assert result.verdict is Verdict.SKIP
+
+
+def test_an_old_snapshot_keeps_a_rebuild_from_beginning_and_is_named(bloated, shop):
+    with holding(shop, "SELECT 1") as holder:
+        time.sleep(GENTLE["old_snapshot_seconds"] + 0.5)
+        result = maintain()
+        pid = holder.info.backend_pid
+    for row in rows(result, "reindex").values():
+        assert f"not begun: session {pid}" in row["message"], row
+    assert leftovers(bloated) == []
+
+
+def test_a_snapshot_that_grows_old_during_a_rebuild_cancels_it_without_a_leftover(bloated, shop):
+    bloated.execute("VACUUM worn")
+    with holding(shop, "SELECT 1") as holder:
+        result = maintain()
+        holder.rollback()
+    messages = [row["message"] for row in rows(result, "reindex").values()]
+    assert any("cancelled: session" in message for message in messages), messages
+    assert leftovers(bloated) == []
+    assert maintain().verdict in WELL
+
+
+def leftovers(session):
+    return session.execute("SELECT relname FROM pg_class WHERE relname ~ '_cc(new|old)'").fetchall()
+
+
+def test_what_a_dead_rebuild_left_is_removed(bloated, shop):
+    bloated.execute("VACUUM worn")
+    with holding(shop, "SELECT 1") as holder:
+        builder = psycopg.connect(shop, autocommit=True)
+        builder.execute("SET lock_timeout = '300ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            builder.execute("REINDEX INDEX CONCURRENTLY worn_word")
+        builder.close()
+        holder.rollback()
+    assert leftovers(bloated) == [("worn_word_ccnew",)]
+    result = maintain()
+    assert rows(result, "drop leftover")["public.worn_word_ccnew"]["verdict"] == "OK"
+    assert leftovers(bloated) == []
+
+
+def test_a_full_disk_is_seen_before_a_rebuild_begins(bloated, shop, system, identity, tmp_path):
+    tight = {**GENTLE, "disk_bytes": 1}
+    write_system(tmp_path / "systems", shop, system, str(identity.to_public()), maintenance=tight)
+    for row in rows(maintain(), "reindex").values():
+        assert "not begun: the server's disk has 0 bytes free" in row["message"]
+
+
+def test_the_windows_end_cancels_what_runs_and_reports_the_rest(bloated, shop, monkeypatch):
+    from flows import database_maintenance as module
+    from tasks.base.clock import utc_now
+    from tasks.base.maintenance import Opening
+
+    now = utc_now()
+    almost = Opening(start=now, end=now)
+    monkeypatch.setattr(module, "_until", lambda run, minutes: almost)
+    result = database_maintenance("acme", dry_run=False)
+    assert {row["verdict"] for row in result.rows} == {"SKIP"}
+    assert all("the window closed at" in row["message"] for row in result.rows)
+
+
+def test_an_exclusion_constraint_is_left_with_the_command(bloated):
+    bloated.execute(
+        "CREATE TABLE booked (at int4range, EXCLUDE USING gist (at WITH &&)) WITH (autovacuum_enabled = off)"
+    )
+    bloated.execute("INSERT INTO booked SELECT int4range(2 * n, 2 * n + 1) FROM generate_series(1, 20000) n")
+    result = maintain()
+    assert "public.booked_at_excl" not in rows(result, "reindex")
+    told = [check for check in result.checks if check.target == "shop public.booked_at_excl"]
+    assert told, result.checks
+    assert told[0].verdict is Verdict.INFO
+    assert "nothing measures a gist index" in told[0].message
+
+
+def test_without_pgstattuple_nothing_is_rebuilt_and_the_command_is_named(bloated):
+    bloated.execute("DROP EXTENSION pgstattuple")
+    result = maintain()
+    assert rows(result, "reindex") == {}
+    assert result.verdict is Verdict.SKIP
+    assert "CREATE EXTENSION pgstattuple" in result.headline
+
+
+def test_a_fresh_table_is_never_rebuilt_whatever_its_statistics_say(bloated):
+    bloated.execute("VACUUM ANALYZE worn")
+    bloated.execute("REINDEX TABLE worn")
+    bloated.execute("UPDATE pg_class SET reltuples = 10 WHERE relname = 'worn_word'")
+    assert rows(maintain(), "reindex") == {}
+
+
+def test_what_is_worn_is_vacuumed_and_rebuilt_and_a_second_run_finds_nothing(bloated):
+    before = {name: size(bloated, name) for name in ("worn_word", "worn_half", "worn_pkey", "kept_word")}
+    plan = database_maintenance("acme")
+    assert plan.dry_run
+    assert list(rows(plan, "vacuum")) == ["public.worn"]
+    assert {name: size(bloated, name) for name in before} == before
+    result = maintain()
+    assert result.verdict in WELL, result.headline
+    assert rows(result, "vacuum")["public.worn"]["message"] == "48000 dead rows before, 0 after"
+    rebuilt = {target for target, row in rows(result, "reindex").items() if "before" in row["message"]}
+    assert rebuilt == {"public.worn_word", "public.worn_half", "public.worn_pkey"}
+    for name in ("worn_word", "worn_half"):
+        assert fresh_size(bloated, name) * 0.9 <= size(bloated, name) <= fresh_size(bloated, name) * 1.1
+    assert size(bloated, "kept_word") == before["kept_word"]
+    again = maintain()
+    assert again.rows == ()
+    assert "nothing needed to be done" in [check.message for check in again.checks]
+
+
+def fresh_size(session, name):
+    definition = session.execute("SELECT pg_get_indexdef(%s::regclass)", (name,)).fetchone()[0]
+    session.execute(definition.replace(f"INDEX {name}", "INDEX built_anew"))
+    fresh = size(session, "built_anew")
+    session.execute("DROP INDEX built_anew")
+    return fresh

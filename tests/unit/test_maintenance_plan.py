@@ -1,0 +1,120 @@
+"""The maintenance plan as data: what is in it, why, and in which order."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.base.maintenance import MaintenancePolicy
+from tasks.postgres.inspect.bloat import Bloat, estimated_bytes, fresh_bytes
+from tasks.postgres.inspect.relations import Index, Inspection, ServerFacts, Table
+from tasks.postgres.maintain.plan import Action, plan
+from tasks.postgres.maintain.statements import statement
+
+POLICY = MaintenancePolicy()
+FACTS = ServerFacts(
+    server_version_num=180000, standby=False, pgstattuple_schema="public", may_scan=True, data_folder=None, local=True,
+    cluster_bytes=0, block_bytes=8192,
+)  # fmt: skip
+
+
+SOUND_TABLE = Table(
+    oid=1, parent_oid=0, schema_name="public", name="t", kind="r", rows=100_000, size_bytes=10_000_000,
+    live_rows=100_000, dead_rows=0, changed_rows=0, xid_age=1, multixact_age=0, freeze_max_age=200_000_000,
+    multixact_freeze_max_age=400_000_000, analyzed=True, may_maintain=True,
+)  # fmt: skip
+SOUND_INDEX = Index(
+    oid=1, table_oid=1, schema_name="public", name="i", table_name="t", method="btree", size_bytes=100_000_000,
+    rows=100_000, valid=True, unique=False, exclusion=False, partial=False, expression=False, fillfactor=90,
+    location="",
+)  # fmt: skip
+
+
+def table(oid, **changes):
+    return SOUND_TABLE.model_copy(update={"oid": oid, "name": f"t{oid}", **changes})
+
+
+def index(oid, table_oid=1, **changes):
+    return SOUND_INDEX.model_copy(update={"oid": oid, "table_oid": table_oid, "name": f"i{oid}", **changes})
+
+
+def planned(tables=(), indexes=(), bloat=None):
+    inspection = Inspection(facts=FACTS, tables=tuple(tables), indexes=tuple(indexes), checks=())
+    return plan(inspection, bloat or {}, POLICY)
+
+
+def measured(share):
+    return Bloat(waste_share=share, method="pgstatindex", trust="measured")
+
+
+def test_a_database_in_order_needs_nothing():
+    assert planned([table(1), table(2)], [index(3)], {3: measured(0.1)}) == ()
+
+
+def test_the_order_is_leftovers_freezing_vacuum_by_harm_statistics_rebuilds_by_what_they_give_back():
+    steps = planned(
+        [
+            table(1, dead_rows=20_000),
+            table(2, dead_rows=90_000, size_bytes=50_000_000),
+            table(3, xid_age=150_000_000),
+            table(4, xid_age=190_000_000),
+            table(5, changed_rows=50_000),
+        ],
+        [index(10, 5), index(11, 5, size_bytes=900_000_000), index(12, 5, name="i9_ccnew1", valid=False)],
+        {10: measured(0.9), 11: measured(0.5)},
+    )
+    assert [step.target for step in steps] == [
+        "public.i9_ccnew1", "public.t4", "public.t3", "public.t2", "public.t1", "public.t5", "public.i11", "public.i10",
+    ]  # fmt: skip
+
+
+def test_what_is_vacuumed_and_changed_is_analyzed_in_the_same_pass():
+    (step,) = planned([table(1, dead_rows=50_000, changed_rows=50_000)])
+    assert (step.action, step.with_analyze) == (Action.VACUUM, True)
+
+
+def test_a_partitioned_table_is_analyzed_when_a_partition_far_below_it_changed():
+    tables = [
+        table(1, kind="p"),
+        table(2, kind="p", parent_oid=1),
+        table(3, parent_oid=2, changed_rows=50_000),
+        table(4, kind="p"),
+    ]
+    assert [step.oid for step in planned(tables)] == [3, 1, 2]
+
+
+@pytest.mark.parametrize("trust", ["high", "low", "none"])
+def test_only_a_measured_figure_rebuilds_an_index(trust):
+    share = None if trust == "none" else 0.99
+    assert planned([], [index(1)], {1: Bloat(waste_share=share, method="m", trust=trust)}) == ()
+
+
+def test_an_exclusion_constraint_and_a_table_of_another_owner_are_refused_with_what_to_do():
+    steps = planned([table(1, dead_rows=50_000, may_maintain=False)], [index(2, 9, exclusion=True)], {2: measured(0.9)})
+    assert "GRANT MAINTAIN ON public.t1" in steps[0].refused
+    assert "REINDEX INDEX public.i2" in steps[1].refused
+
+
+def test_statements_are_gentle_and_fit_the_version():
+    (step,) = planned([table(1, name='odd "name"', xid_age=190_000_000, changed_rows=50_000)])
+    newest = statement(step, POLICY, 180000).as_string()
+    assert newest == (
+        "VACUUM (SKIP_LOCKED, BUFFER_USAGE_LIMIT '2MB', TRUNCATE false, PARALLEL 2, SKIP_DATABASE_STATS, "
+        'FREEZE, ANALYZE) "public"."odd ""name"""'
+    )
+    assert "BUFFER" not in statement(step, POLICY, 150000).as_string()
+
+
+@given(st.integers(1, 10**7), st.floats(1, 200), st.integers(50, 100))
+def test_an_estimate_grows_with_rows_and_shrinks_with_fillfactor(rows, width, fillfactor):
+    size = estimated_bytes(rows, width, fillfactor, 8192)
+    assert estimated_bytes(rows * 2, width, fillfactor, 8192) >= size >= 2 * 8192
+    assert estimated_bytes(rows, width, 100, 8192) <= size
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**4), st.floats(0, 100), st.integers(10, 100))
+def test_a_rebuild_is_never_thought_larger_than_the_index(leaves, internal, density, fillfactor):
+    assert 0 < fresh_bytes(leaves, internal, density, fillfactor, 8192) <= (leaves + internal + 1) * 8192
+
+
+def test_an_index_of_no_leaf_pages_needs_its_meta_page():
+    assert fresh_bytes(0, 0, float("nan"), 90, 8192) == 8192
