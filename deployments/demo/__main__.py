@@ -108,7 +108,8 @@ def database() -> Iterator[str]:
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
             connection.execute("CREATE DATABASE shop")
         with psycopg.connect(server.dsn("shop"), autocommit=True) as connection:
-            connection.execute(Path(__file__).with_name("sample.sql").read_bytes())
+            for name in ("awkward.sql", "sample.sql"):
+                connection.execute(Path(__file__).with_name(name).read_bytes())
         services = HOME / "pg_service.conf"
         services.write_text(f"[nightshift-demo]\n{chr(10).join(server.dsn('shop').split())}\n")
         yield str(services)

@@ -17,7 +17,7 @@ from tasks.postgres.server import LocalServer, server_folder
 from tests.conftest import PREFECT_PORT
 from tests.real import stores
 
-SAMPLE = Path(__file__).with_name("awkward.sql")
+SAMPLE = Path(__file__).resolve().parents[2] / "deployments" / "demo" / "awkward.sql"
 
 
 def load_shop(server: LocalServer, sample: str) -> str:

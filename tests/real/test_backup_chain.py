@@ -24,7 +24,7 @@ def backup(system):
 
 def test_a_backup_is_verified_restored_and_proven(backup):
     store, manifest = backup
-    assert manifest.rows == 2000 + 100 + 400 + 10 + 1 + 2
+    assert manifest.rows == 2000 + 100 + 400 + 10 + 1 + 2 + 1 + 2 + 1
     assert backup_verification("acme").verdict is Verdict.OK
     result = restore_test("acme")
     receipt = result.receipts[0]

@@ -10,8 +10,8 @@ from tasks.postgres.fingerprint.compare import compare
 from tasks.postgres.fingerprint.snapshot import exported_snapshot
 
 
-def read(dsn, snapshot_id=None):
-    return collect(Database(name="shop", dsn=dsn), snapshot_id, FingerprintPolicy(), "test")
+def read(dsn, snapshot=None):
+    return collect(Database(name="shop", dsn=dsn), snapshot, FingerprintPolicy(), "test")
 
 
 def as_reader(dsn):
@@ -41,7 +41,7 @@ def test_truncate_waits_for_the_snapshot(shop):
             pytest.raises(psycopg.errors.LockNotAvailable),
         ):
             connection.execute("TRUNCATE kinds")
-        assert compare(whole, read(shop, snapshot.id)) == []
+        assert compare(whole, read(shop, snapshot)) == []
 
 
 def test_rows_written_after_the_snapshot_are_not_in_it(shop):
@@ -49,7 +49,7 @@ def test_rows_written_after_the_snapshot_are_not_in_it(shop):
     with exported_snapshot(Database(name="shop", dsn=shop), "test") as snapshot:
         with psycopg.connect(shop) as connection:
             connection.execute("DELETE FROM kinds WHERE id < 10")
-        assert compare(whole, read(shop, snapshot.id)) == []
+        assert compare(whole, read(shop, snapshot)) == []
 
 
 def test_a_sequence_may_stand_anywhere_between_before_and_after(shop):

@@ -125,8 +125,8 @@ def test_every_missing_right_is_named_with_the_statement_that_mends_it(nightshif
     assert code == 1
     for words in (
         'may not use 1 schema ("Näme mit Leer")',
-        "may not read 9 tables (",
-        "may not read 2 sequences (",
+        "may not read 14 tables (",
+        "may not read 5 sequences (",
         "does not see all rows of 1 table with row security (public.secured)",
         "may not read 1 large object (",
         "may not read the passwords of roles",
@@ -148,7 +148,7 @@ def test_few_missing_rights_are_granted_one_by_one(nightshift, systems, shop, re
         connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO nightshift")
     _, out, _ = nightshift("check", "acme")
     assert 'GRANT SELECT ON TABLE "Näme mit Leer"."Größe" TO nightshift' in out
-    assert "GRANT SELECT ON SEQUENCE public.kinds_id_seq, public.orders TO nightshift" in out
+    assert re.search(r"GRANT SELECT ON SEQUENCE .*public.kinds_id_seq, public.orders.* TO nightshift", out)
 
 
 def test_the_role_of_the_documentation_is_enough(nightshift, systems, shop, reader, identity):

@@ -6,15 +6,20 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+import psycopg
 import pytest
+import yaml
 
 from deployments.demo.servers import free_port
 from flows.backup_verification import backup_verification
 from flows.database_backup import database_backup
 from flows.restore_test import restore_test
 from tasks.base import stopping
+from tasks.base.system import Database, FingerprintPolicy
 from tasks.base.words import Verdict
 from tasks.postgres.clients import client_major, embedded_binaries
+from tasks.postgres.fingerprint.collect import collect
+from tasks.postgres.fingerprint.compare import compare
 from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import SAMPLE, load_shop, write_system
 from tests.soak.conftest import change_system
@@ -115,3 +120,21 @@ def test_an_older_server_is_dumped_by_a_newer_client_and_restored_by_it(source):
     skipped = [rung for rung in receipt.rungs if rung.verdict is Verdict.SKIP]
     assert {rung.name for rung in skipped} <= {"fingerprint"}, skipped
     assert all("definitions" in rung.message + rung.target for rung in skipped), skipped
+
+
+@pytest.mark.parametrize("source", [15], indirect=True)
+def test_texts_that_their_collation_holds_equal_are_told_apart(source):
+    database = Database.model_validate(yaml.safe_load(source.read_text())["databases"][0])
+
+    def fingerprint():
+        return collect(database, None, FingerprintPolicy(), "test")
+
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute(
+            "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+        )
+        connection.execute("CREATE TABLE calm (word text COLLATE any_case)")
+        connection.execute("INSERT INTO calm VALUES ('Word')")
+        before = fingerprint()
+        connection.execute("UPDATE calm SET word = 'word' WHERE word = 'WORD'")
+    assert [finding.target for finding in compare(before, fingerprint())] == ["table public.calm"]

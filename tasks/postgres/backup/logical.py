@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 
@@ -86,7 +87,17 @@ def _back_up_snapshot(
         globals_stored = beside.submit(
             copy_context().run, archive.store_output, roles, store, f"{prefix}/globals.sql{suffix}", policy, recipients
         )
-        prints = beside.submit(collect, database, snapshot.id, policy.fingerprint, f"nightshift:fingerprint:{run_id}")
+        prints = beside.submit(
+            copy_context().run,
+            partial(
+                collect,
+                database,
+                snapshot,
+                policy.fingerprint,
+                f"nightshift:fingerprint:{run_id}",
+                role_passwords=policy.role_passwords,
+            ),
+        )
         with _timed(durations, "dump"):
             stored, contents = archive.store_archive(
                 dump, clients, store, f"{prefix}/archive.dump{suffix}", policy, recipients, show

@@ -1,62 +1,75 @@
 """Collecting a fingerprint: every table counted and hashed in parallel connections of one snapshot."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from hashlib import sha256
-from queue import Empty, SimpleQueue
+from functools import partial
 from typing import cast
 
 from psycopg import sql
 
 from tasks.base.system import Database, FingerprintMode, FingerprintPolicy
 from tasks.postgres import queries
+from tasks.postgres.fingerprint.definitions import changed_between, read_definitions
 from tasks.postgres.fingerprint.models import Fingerprint, SequenceFingerprint, TableFingerprint
-from tasks.postgres.fingerprint.session import Reader, reader
+from tasks.postgres.fingerprint.sequences import read_sequences
+from tasks.postgres.fingerprint.session import Reader, read_in_parallel, reader
+from tasks.postgres.fingerprint.snapshot import Snapshot
 
+# Large objects are counted and hashed as one table, and a policy may name it by this.
+LARGE_OBJECTS = ("pg_catalog", "pg_largeobject")
 Columns = list[tuple[str, bool]]
-Work = tuple[str, str, FingerprintMode, Columns]
+Answer = TableFingerprint | dict[str, str]
 
 
 def collect(
-    database: Database, snapshot_id: str | None, policy: FingerprintPolicy, application_name: str
+    database: Database,
+    snapshot: Snapshot | None,
+    policy: FingerprintPolicy,
+    application_name: str,
+    *,
+    role_passwords: bool = False,
 ) -> Fingerprint:
     """The fingerprint in that snapshot, or of a database that nobody else uses when it is None.
 
-    Sequences hold the same value before and after; `finish` reads them again after a dump.
+    Sequences hold the same position before and after; `finish` reads them again after a dump. Raises RefusedError
+    for what may not be read, UnreachableError, StoppedError.
     """
+    snapshot_id = snapshot.id if snapshot else None
     with reader(database, snapshot_id, application_name) as session:
-        work = _work(session, policy)
-        sequences = _sequences(session)
-        objects = _objects(session)
+        sequences = snapshot.sequences if snapshot else read_sequences(session)
+        extensions = dict(cast(list[tuple[str, str]], session.execute(queries.load("extensions")).fetchall()))
+        not_compared = dict(cast(list[tuple[str, str]], session.execute(queries.load("not_compared")).fetchall()))
+        questions: list[Callable[[Reader], Answer]]
+        questions = [partial(read_definitions, role_passwords=role_passwords), *_questions(session, policy)]
         version = session.info.server_version
-        count, content = _large_objects(session, policy)
+    answers = read_in_parallel(questions, lambda: reader(database, snapshot_id, application_name), policy.connections)
+    definitions, (large_objects, *tables) = cast(dict[str, str], answers[0]), cast(list[TableFingerprint], answers[1:])
     return Fingerprint(
         server_version_num=version,
-        tables=tuple(sorted(_tables(database, snapshot_id, policy, work, application_name), key=lambda t: t.label)),
-        sequences=tuple(SequenceFingerprint(name=name, before=value, after=value) for name, value in sequences.items()),
-        objects=objects,
-        large_objects=count,
-        large_objects_hash=content,
-        not_compared=tuple(
-            f"table {schema}.{name}: fingerprint mode {mode}"
-            for schema, name, mode, _ in work
-            if mode is not FingerprintMode.CONTENT
-        ),
+        tables=tuple(sorted(tables, key=lambda table: table.label)),
+        sequences=sequences,
+        objects=definitions,
+        extensions=extensions,
+        large_objects=large_objects,
+        not_compared=not_compared,
     )
 
 
 def finish(fingerprint: Fingerprint, database: Database, application_name: str) -> Fingerprint:
-    """The fingerprint with the sequences as they stand after the dump; one dropped meanwhile keeps its value."""
+    """The fingerprint with what no snapshot holds still as it stands after the dump: sequences, and roles.
+
+    A sequence that was dropped meanwhile keeps its position; a role that was changed is not compared.
+    """
     with reader(database, None, application_name) as session:
-        after = _sequences(session)
-    sequences = tuple(
-        sequence.model_copy(update={"after": after.get(sequence.name, sequence.before)})
-        for sequence in fingerprint.sequences
-    )
-    return fingerprint.model_copy(update={"sequences": sequences})
+        now = read_sequences(session)
+        changed = changed_between(fingerprint.objects, session)
+    sequences: dict[str, SequenceFingerprint] = {
+        name: sequence.model_copy(update={"after": now.get(name, sequence).before})
+        for name, sequence in fingerprint.sequences.items()
+    }
+    not_compared = fingerprint.not_compared | dict.fromkeys(changed, "it was changed while the backup ran")
+    return fingerprint.model_copy(update={"sequences": sequences, "not_compared": not_compared})
 
 
 def mode_of(policy: FingerprintPolicy, schema: str, name: str, size_bytes: int) -> FingerprintMode:
@@ -70,12 +83,15 @@ def mode_of(policy: FingerprintPolicy, schema: str, name: str, size_bytes: int) 
 
 
 def table_query(schema: str, name: str, mode: FingerprintMode, columns: Sequence[tuple[str, bool]]) -> sql.Composed:
-    """Count, and for content the sum of the row hashes: exact types as they are, all others by their text."""
+    """Count, and for content the sum of the row hashes: exact types as they are, all others by their text.
+
+    Text is hashed by its bytes, whatever the column's collation holds equal.
+    """
     table = sql.Identifier(schema, name)
     if mode is not FingerprintMode.CONTENT or not columns:
         return sql.SQL("SELECT count(*), '' FROM ONLY {}").format(table)
     row = sql.SQL(", ").join(
-        sql.Identifier(column) if exact else sql.SQL("{}::text").format(sql.Identifier(column))
+        sql.Identifier(column) if exact else sql.SQL('{}::text COLLATE "C"').format(sql.Identifier(column))
         for column, exact in columns
     )
     return sql.SQL(
@@ -83,38 +99,26 @@ def table_query(schema: str, name: str, mode: FingerprintMode, columns: Sequence
     ).format(row, table)
 
 
-def _work(session: Reader, policy: FingerprintPolicy) -> list[Work]:
-    """Every table with its mode and columns, the largest first."""
+def _questions(session: Reader, policy: FingerprintPolicy) -> list[Callable[[Reader], Answer]]:
+    """What is asked in parallel: the large objects, then every table, the largest first."""
     columns: dict[tuple[str, str], Columns] = defaultdict(list)
     for schema, name, column, exact in session.execute(queries.load("columns")).fetchall():
         columns[str(schema), str(name)].append((str(column), bool(exact)))
+    (size,) = cast(tuple[int], session.execute(queries.load("large_objects_size")).fetchone())
     rows = cast(list[tuple[str, str, int]], session.execute(queries.load("tables")).fetchall())
-    return [(schema, name, mode_of(policy, schema, name, size), columns[schema, name]) for schema, name, size in rows]
-
-
-def _tables(
-    database: Database, snapshot_id: str | None, policy: FingerprintPolicy, work: list[Work], application_name: str
-) -> list[TableFingerprint]:
-    if policy.mode is FingerprintMode.OFF and not policy.tables:
-        return [TableFingerprint(schema_name=schema, name=name, mode=mode) for schema, name, mode, _ in work]
-    queue: SimpleQueue[Work] = SimpleQueue()
-    for item in work:
-        queue.put(item)
-
-    def drain() -> list[TableFingerprint]:
-        done: list[TableFingerprint] = []
-        with reader(database, snapshot_id, application_name) as session:
-            while True:
-                try:
-                    schema, name, mode, columns = queue.get_nowait()
-                except Empty:
-                    return done
-                done.append(_table(session, schema, name, mode, columns))
-
-    threads = max(1, min(policy.connections, len(work)))
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        parts = [pool.submit(copy_context().run, drain) for _ in range(threads)]
-        return [table for part in parts for table in part.result()]
+    return [
+        partial(_large_objects, mode=mode_of(policy, *LARGE_OBJECTS, size)),
+        *(
+            partial(
+                _table,
+                schema=schema,
+                name=name,
+                mode=mode_of(policy, schema, name, size),
+                columns=columns[schema, name],
+            )
+            for schema, name, size in rows
+        ),
+    ]
 
 
 def _table(session: Reader, schema: str, name: str, mode: FingerprintMode, columns: Columns) -> TableFingerprint:
@@ -124,16 +128,10 @@ def _table(session: Reader, schema: str, name: str, mode: FingerprintMode, colum
     return TableFingerprint(schema_name=schema, name=name, mode=mode, rows=row[0], content_hash=row[1])
 
 
-def _sequences(session: Reader) -> dict[str, int]:
-    return {str(name): int(cast(int, value)) for name, value in session.execute(queries.load("sequences")).fetchall()}
-
-
-def _objects(session: Reader) -> dict[str, str]:
-    rows = session.execute(queries.load("objects")).fetchall()
-    return {f"{section} {identity}": sha256(str(text).encode()).hexdigest() for section, identity, text in rows}
-
-
-def _large_objects(session: Reader, policy: FingerprintPolicy) -> tuple[int, str]:
-    if policy.mode is not FingerprintMode.CONTENT:
-        return 0, ""
-    return cast(tuple[int, str], session.execute(queries.load("large_objects")).fetchone())
+def _large_objects(session: Reader, mode: FingerprintMode) -> TableFingerprint:
+    schema, name = LARGE_OBJECTS
+    if mode is FingerprintMode.OFF:
+        return TableFingerprint(schema_name=schema, name=name, mode=mode)
+    query = "large_objects" if mode is FingerprintMode.CONTENT else "large_object_count"
+    row = cast(tuple[int, str], session.execute(queries.load(query)).fetchone())
+    return TableFingerprint(schema_name=schema, name=name, mode=mode, rows=row[0], content_hash=row[1])

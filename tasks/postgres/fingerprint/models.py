@@ -21,24 +21,35 @@ class TableFingerprint(Frozen):
         return f"{self.schema_name}.{self.name}"
 
 
-class SequenceFingerprint(Frozen):
-    """A sequence moves inside a snapshot: what it stood at before and after the dump."""
+class Position(Frozen):
+    """Where a sequence stands, as it says itself."""
 
-    name: str
-    before: int
-    after: int
+    last_value: int
+    is_called: bool = Field(description="False: the next value is last_value itself")
+
+    def __str__(self) -> str:
+        return f"{self.last_value}" if self.is_called else f"{self.last_value} (not yet called)"
+
+
+class SequenceFingerprint(Frozen):
+    """A sequence moves inside a snapshot: where it stood before and after the dump."""
+
+    before: Position
+    after: Position
+    increment: int
+    cycles: bool
 
 
 class Fingerprint(Frozen):
-    """Everything that is compared. Catalog objects are 'section: identity' with the SHA-256 of their definition."""
+    """Everything that is compared. Catalog objects are 'kind identity' with the SHA-256 of their definition."""
 
     server_version_num: int
     tables: tuple[TableFingerprint, ...]
-    sequences: tuple[SequenceFingerprint, ...] = ()
+    sequences: dict[str, SequenceFingerprint] = Field(default_factory=dict)
     objects: dict[str, str] = Field(default_factory=dict)
-    large_objects: int = 0
-    large_objects_hash: str = ""
-    not_compared: tuple[str, ...] = Field(default=(), description="What cannot be compared, with the reason")
+    extensions: dict[str, str] = Field(default_factory=dict, description="Name to version")
+    large_objects: TableFingerprint | None = Field(default=None, description="Counted and hashed as one table")
+    not_compared: dict[str, str] = Field(default_factory=dict, description="What cannot be compared, and the reason")
 
 
 class ServerFacts(Frozen):
@@ -54,4 +65,5 @@ class ServerFacts(Frozen):
     locale_provider: str
     locale: str
     collation_version: str
+    collations_in_use: dict[str, str]
     database_bytes: int

@@ -12,11 +12,13 @@ from psycopg import sql
 from tasks.base.errors import IncompleteError
 from tasks.base.system import Database
 from tasks.postgres import queries
-from tasks.postgres.fingerprint.models import ServerFacts
+from tasks.postgres.fingerprint.models import SequenceFingerprint, ServerFacts
+from tasks.postgres.fingerprint.sequences import read_sequences
 from tasks.postgres.fingerprint.session import Reader, reader
 
-_TRIES = 3
+_ROUNDS = 20
 _LOCKED_AT_A_TIME = 500
+Names = set[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Snapshot:
     taken_at: datetime
     lsn: str
     facts: ServerFacts
+    sequences: dict[str, SequenceFingerprint]
 
 
 @contextmanager
@@ -35,34 +38,40 @@ def exported_snapshot(database: Database, application_name: str) -> Iterator[Sna
 
     Raises RefusedError for a table without rights, IncompleteError when tables come and go too fast.
     """
-    for attempt in range(_TRIES):
-        with reader(database, None, application_name) as listing:
-            before = _tables(listing)
-        with reader(database, None, application_name) as session:
-            # SET and LOCK take no snapshot, so the one that is exported below is younger than all the locks.
-            try:
-                _lock(session, before)
-            except psycopg.errors.UndefinedTable:
-                session.rollback()
-                continue
-            snapshot = _take(session)
-            if set(_tables(session)) - set(before) and attempt < _TRIES - 1:
-                continue
-            yield snapshot
+    with reader(database, None, application_name) as locks, reader(database, None, application_name) as session:
+        _lock_all(database, locks, session)
+        snapshot = _take(session)
+        yield snapshot
+
+
+def _lock_all(database: Database, locks: Reader, session: Reader) -> None:
+    """Leave the session in a snapshot of whose tables each was locked before it, by the other session."""
+    locked: Names = set()
+    for _ in range(_ROUNDS):
+        tables = cast(Names, set(session.execute(queries.load("lockable_tables")).fetchall()))
+        if tables <= locked:
             return
+        session.rollback()
+        locked |= _lock(locks, sorted(tables - locked))
     raise IncompleteError(
-        f"tables of '{database.name}' were dropped faster than they could be locked; start the backup at a calmer time"
+        f"tables of '{database.name}' came and went faster than they could be locked; start the backup at a calmer time"
     )
 
 
-def _tables(session: Reader) -> list[tuple[str, str]]:
-    return [(str(row[0]), str(row[1])) for row in session.execute(queries.load("tables")).fetchall()]
-
-
-def _lock(session: Reader, tables: list[tuple[str, str]]) -> None:
+def _lock(session: Reader, tables: list[tuple[str, str]]) -> Names:
+    """Lock what is still there; of a portion in which one is gone, none, and the next round tries the others."""
+    locked: Names = set()
+    session.execute("SELECT")  # begins the transaction that holds the locks, so that each portion is a savepoint in it
     for start in range(0, len(tables), _LOCKED_AT_A_TIME):
-        names = sql.SQL(", ").join(sql.Identifier(*table) for table in tables[start : start + _LOCKED_AT_A_TIME])
-        session.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(names))
+        portion = tables[start : start + _LOCKED_AT_A_TIME]
+        names = sql.SQL(", ").join(sql.Identifier(*table) for table in portion)
+        try:
+            with session.transaction():
+                session.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(names))
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            continue
+        locked.update(portion)
+    return locked
 
 
 def _take(session: Reader) -> Snapshot:
@@ -73,5 +82,16 @@ def _take(session: Reader) -> Snapshot:
         "locale", "collation_version", "database_bytes",
     )  # fmt: skip
     control = session.execute(queries.load("system_identifier")).fetchone()
-    facts = dict(zip(keys, row, strict=True)) | {"system_identifier": control[0] if control else ""}
-    return Snapshot(id=identity, taken_at=taken_at, lsn=lsn, facts=ServerFacts.model_validate(facts))
+    facts = dict(zip(keys, row, strict=True)) | {
+        "system_identifier": control[0] if control else "",
+        "collations_in_use": dict(
+            cast(list[tuple[str, str]], session.execute(queries.load("collations_in_use")).fetchall())
+        ),
+    }
+    return Snapshot(
+        id=identity,
+        taken_at=taken_at,
+        lsn=lsn,
+        facts=ServerFacts.model_validate(facts),
+        sequences=read_sequences(session),
+    )

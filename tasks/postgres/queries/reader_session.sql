@@ -1,12 +1,10 @@
-SET search_path = '';
-SET row_security = off;
-SET lock_timeout = '10min';
-SET statement_timeout = 0;
-SET idle_in_transaction_session_timeout = 0;
-SET DateStyle = 'ISO, YMD';
-SET IntervalStyle = 'postgres';
-SET TimeZone = 'UTC';
-SET extra_float_digits = 3;
-SET bytea_output = 'hex';
-SET lc_monetary = 'C';
-SET xmloption = 'content'
+-- Text that is the same on every server, all rows or an error, and no limit that would end a long read.
+-- A setting that this version does not know is left out (transaction_timeout is new in 17).
+SELECT count(pg_catalog.set_config(s.name, wanted.value, false))
+FROM (VALUES
+  ('search_path', ''), ('row_security', 'off'), ('lock_timeout', '10min'), ('statement_timeout', '0'),
+  ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0'), ('DateStyle', 'ISO, YMD'),
+  ('IntervalStyle', 'postgres'), ('TimeZone', 'UTC'), ('extra_float_digits', '3'), ('bytea_output', 'hex'),
+  ('lc_monetary', 'C'), ('xmloption', 'content'), ('xmlbinary', 'base64'), ('quote_all_identifiers', 'off')
+) AS wanted (name, value)
+JOIN pg_catalog.pg_settings s ON s.name = wanted.name

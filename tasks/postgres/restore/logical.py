@@ -13,6 +13,7 @@ from tasks.base.system import FingerprintMode, FingerprintPolicy, RestoreTestPol
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.fingerprint.collect import collect
 from tasks.postgres.fingerprint.compare import compare
+from tasks.postgres.fingerprint.definitions import has_passwords
 from tasks.postgres.fingerprint.models import Fingerprint
 from tasks.postgres.restore.archive import PSQL, listing_of, make_database, restore_archive
 from tasks.postgres.restore.asking import ask, check_structures, command_path
@@ -120,8 +121,13 @@ class _Climb:
         """Compare the fingerprint of the copy with the one taken inside the dump's snapshot."""
         with self.ladder.rung("fingerprint", until=88) as rung:
             source = Fingerprint.model_validate_json(self._read("fingerprint"))
-            copy = self.box.database(self.manifest.database_name)
-            restored = collect(copy, None, self._same_modes(source), "nightshift:restore-test")
+            restored = collect(
+                self.box.database(self.manifest.database_name),
+                None,
+                self._same_modes(source),
+                "nightshift:restore-test",
+                role_passwords=has_passwords(source.objects),
+            )
             rung.findings = compare(source, restored)
             rung.message = f"{len(source.tables)} tables and what is compared beside them came back as they were"
             if self.manifest.fingerprint_mode is FingerprintMode.OFF:
@@ -129,7 +135,12 @@ class _Climb:
 
     def _same_modes(self, source: Fingerprint) -> FingerprintPolicy:
         """Hash exactly what the source's fingerprint hashed."""
-        modes = {f"{_glob(table.schema_name)}.{_glob(table.name)}": table.mode for table in source.tables}
+        tables = (*source.tables, *((source.large_objects,) if source.large_objects else ()))
+        modes = {
+            f"{_glob(table.schema_name)}.{_glob(table.name)}": table.mode
+            for table in tables
+            if table.mode is not self.manifest.fingerprint_mode
+        }
         return FingerprintPolicy(
             mode=self.manifest.fingerprint_mode, content_up_to_bytes=2**62, tables=modes, connections=self.policy.jobs
         )
