@@ -98,8 +98,14 @@ def begin(flow: str, system: str | System) -> Iterator[Run]:
 
 
 def conclude(run: Run, result: Result) -> State[Result]:
-    """Publish; then FAIL and INCOMPLETE raise, all else ends Completed, WARN and SKIP as 'With warnings'."""
-    publish(result, run.store if run.keeps else None, procedures_of(run))
+    """Publish; then FAIL and INCOMPLETE raise, all else ends Completed, WARN and SKIP as 'With warnings'.
+
+    What was found is said even when the store does not take the report, for which it is then INCOMPLETE.
+    """
+    try:
+        publish(result, run.store if run.keeps else None, procedures_of(run))
+    except NightshiftError as error:
+        raise IncompleteError(f"{result.headline}; its report was not stored: {error}") from None
     if result.verdict is Verdict.FAIL:
         raise NightshiftError(result.headline)
     if result.verdict is Verdict.INCOMPLETE:

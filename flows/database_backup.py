@@ -15,6 +15,7 @@ from tasks.base.words import CheckResult, FlowResult, Verdict
 from tasks.postgres.backup.logical import back_up
 from tasks.postgres.clock_skew import check_clock
 from tasks.repository.catalog import list_backups
+from tasks.repository.disk import check_disk
 from tasks.repository.manifest import Manifest
 
 FLOW = "database_backup"
@@ -37,7 +38,7 @@ class BackupResult(FlowResult):
     backups: tuple[Manifest, ...] = ()
 
     def csv_rows(self) -> list[dict[str, object]]:
-        """One row per database, a failed one without sizes; a clock that is off has a row of its own."""
+        """One row per database, a failed one without sizes; a clock that is off or a full disk has a row of its own."""
         made = {manifest.database: manifest for manifest in self.backups}
         return [_row(check, made.get(check.target) if check.name == "backup" else None) for check in self.checks]
 
@@ -100,10 +101,11 @@ def size_check(run: _support.Run, manifest: Manifest) -> CheckResult:
     )
 
 
-def clocks_off(run: _support.Run, made: tuple[Manifest, ...]) -> tuple[CheckResult, ...]:
-    """A WARN for each server whose clock is off: the age of a backup is its snapshot's, by the server's clock."""
-    limit = run.system.thresholds.clock_skew_seconds
-    checks = [check_clock(find_database(run.system, manifest.database), limit) for manifest in made]
+def surroundings(run: _support.Run, made: tuple[Manifest, ...]) -> tuple[CheckResult, ...]:
+    """A WARN for what will spoil the next backups: a server's clock that is off (ages go by it), a disk nearly full."""
+    limits = run.system.thresholds
+    checks = [check_clock(find_database(run.system, manifest.database), limits.clock_skew_seconds) for manifest in made]
+    checks += check_disk(run.store, limits.disk_free_share, sum(manifest.stored_bytes for manifest in made))
     return tuple(check for check in checks if check.verdict is not Verdict.OK)
 
 
@@ -140,5 +142,5 @@ def database_backup(system: str, databases: tuple[str, ...] = ()) -> Any:
         )
         made = tuple(outcome for outcome in outcomes if isinstance(outcome, Manifest))
         failed = tuple(outcome for outcome in outcomes if isinstance(outcome, CheckResult))
-        checks = (*(size_check(run, manifest) for manifest in made), *failed, *clocks_off(run, made))
+        checks = (*(size_check(run, manifest) for manifest in made), *failed, *surroundings(run, made))
         return _support.conclude(run, BackupResult(**run.facts(), checks=checks, backups=made))

@@ -236,7 +236,10 @@ class Thresholds(Frozen):
 
     clock_skew_seconds: float = Field(default=60, gt=0, description="Skew between server and host above this is WARN")
     disk_free_share: float = Field(
-        default=0.1, ge=0, le=1, description="Free share of a file repository's disk below this is WARN"
+        default=0.1,
+        ge=0,
+        le=1,
+        description="A file repository's disk with less than this share free, or no room for another backup, is WARN",
     )
 
 

@@ -113,6 +113,8 @@ def write_system(folder: Path, dsn: str, place: Path, recipient: str, **changes)
         "backup": {"recipients": [recipient]},
         "verification": {"identity": "env:ACME_IDENTITY"},
         "restore_test": {"identity": "env:ACME_IDENTITY"},
+        # The disk of who runs the tests may be as full as it likes.
+        "thresholds": {"disk_free_share": 0},
     }
     (folder / "acme.yaml").write_text(yaml.safe_dump(data | changes))
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from tasks.base.clock import utc_now
-from tasks.base.errors import CorruptError, NightshiftError
+from tasks.base.errors import CorruptError, NightshiftError, UnreachableError
 from tasks.base.programs import Program, writing_to
 from tasks.base.secrets import resolve
 from tasks.base.system import BackupKind, Database, System
@@ -25,7 +25,10 @@ _REREAD, _LISTED = "hash re-read", "decrypted and listed"
 
 
 def verify_newest(system: System, database: Database, store: Store, run_id: str) -> list[CheckResult]:
-    """Verify the newest backup of a database; one check per question, each naming the place that is wrong."""
+    """Verify the newest backup of a database; one check per question, each naming the place that is wrong.
+
+    Raises UnreachableError when the store does not answer, which says nothing about the backup.
+    """
     backups = catalog.list_backups(store, system.name, database.name, BackupKind.LOGICAL)
     if not backups:
         return [
@@ -33,6 +36,8 @@ def verify_newest(system: System, database: Database, store: Store, run_id: str)
         ]
     try:
         manifest = catalog.load_manifest(store, backups[-1])
+    except UnreachableError:
+        raise
     except NightshiftError as error:
         return [_check(database.name, "manifest", Verdict.FAIL, str(error))]
     before = [ref.stored_bytes for ref in backups[:-1]][-7:]
@@ -110,6 +115,8 @@ def _object(
         sha256 = file.sha256 if hashed else stored_hash(store, file.key)[0]
         if sha256 != file.sha256:
             raise CorruptError(f"{file.key} has SHA-256 {sha256}, {file.sha256} was stored")
+    except UnreachableError:
+        raise
     except NightshiftError as error:
         return _check(manifest.database, name, Verdict.FAIL, str(error))
     return _check(manifest.database, name, Verdict.OK, _REREAD)
@@ -150,6 +157,8 @@ def _content(store: Store, system: System, manifest: Manifest, read_at: dict[str
 def _answer(manifest: Manifest, name: str, question: Callable[[], str]) -> CheckResult:
     try:
         return _check(manifest.database, name, Verdict.OK, question())
+    except UnreachableError:
+        raise
     except NightshiftError as error:
         return _check(manifest.database, name, Verdict.FAIL, str(error))
 
