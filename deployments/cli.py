@@ -7,13 +7,14 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from deployments import checks
 from deployments.new_system import NewSystem, write_new_system
 from deployments.own_prefect import own_prefect
 from deployments.prefect_yaml import ROOT
 from tasks.base.clock import iso, utc_now
-from tasks.base.errors import ConfigurationError, NightshiftError
+from tasks.base.errors import ConfigurationError, NightshiftError, StoppedError
 from tasks.base.secrets import mask
 from tasks.base.systems import find_database, load_system
 from tasks.base.words import CheckResult, Verdict
@@ -131,8 +132,8 @@ def deploy(options: argparse.Namespace) -> bool:
 def run_flow(options: argparse.Namespace) -> bool:
     """Run a flow in this process, with a Prefect server of its own: none needs to be there."""
     parameters = _parameters(options.parameters)
-    # Ctrl-C is a cancel like any other, and a cancel that comes before or after the flow ends the server too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Prefect takes a cancel while the flow runs, and hands it on to this one. Ctrl-C is a cancel like any other.
+    signal.signal(signal.SIGTERM, _stopped)
     signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
     with own_prefect() as wait_for_server:
         from deployments.flow_runner import check_parameters, run_here  # noqa: PLC0415 - imports Prefect
@@ -142,6 +143,10 @@ def run_flow(options: argparse.Namespace) -> bool:
         result = run_here(flow, parameters)
     print(f"{result.verdict}: {mask(result.headline)}")
     return not result.verdict.is_red
+
+
+def _stopped(*_: object) -> NoReturn:
+    raise StoppedError("the run was stopped; what it had begun was ended, start it again when ready")
 
 
 def _parameters(pairs: Sequence[str]) -> dict[str, object]:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from prefect.client.schemas.objects import State
-from prefect.exceptions import ParameterTypeError, SignatureMismatchError, TerminationSignal
+from prefect.exceptions import ParameterTypeError, SignatureMismatchError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.states import get_state_result
 
-from tasks.base.errors import ConfigurationError, StoppedError
+from tasks.base.errors import ConfigurationError
 from tasks.base.words import FlowResult
 
 FLOWS = Path(__file__).resolve().parents[1] / "flows"
@@ -38,11 +38,8 @@ def check_parameters(name: str, parameters: dict[str, object]) -> Any:
 
 
 def run_here(flow: Any, parameters: dict[str, object]) -> FlowResult:
-    """Run a flow to its end and return its result. Raises the flow's own error when it fails, StoppedError."""
-    try:
-        returned: Any = flow(**parameters)
-    except TerminationSignal:
-        raise StoppedError(f"{flow.name} was stopped; what it had begun was ended, start it again when ready") from None
+    """Run a flow to its end and return its result. Raises the flow's own error when it fails."""
+    returned: Any = flow(**parameters)
     result = get_state_result(returned) if isinstance(returned, State) else returned
     if not isinstance(result, FlowResult):
         raise ConfigurationError(f"{flow.name} returned no result")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from deployments.demo.servers import PREFECT_ENVIRONMENT, free_port, program, serving, wait_for
 from tasks.base.errors import UnreachableError
 from tasks.base.orphans import end_orphans
-from tasks.base.processes import identity_of, is_alive
+from tasks.base.processes import end_processes, identity_of, is_alive
 from tasks.base.run import OWNER, SUBJECT
 
 _PREFIX = "nightshift-run-"
@@ -47,7 +48,11 @@ def own_prefect() -> Iterator[Callable[[], None]]:
                 if not made:
                     _keep_database(home)
 
-            yield wait
+            try:
+                yield wait
+            finally:
+                # Nobody needs what it would tidy up, and a cancelled run has seconds to end.
+                end_processes([process, *process.children(recursive=True)], signal.SIGKILL)
 
 
 def _arguments(address: str) -> list[str]:
