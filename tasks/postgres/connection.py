@@ -35,7 +35,7 @@ _RIGHTS = (
     (r"row-level security", "ALTER ROLE … BYPASSRLS, see docs/least_privilege.md"),
     (
         r"permission denied for table pg_authid",
-        "set backup.role_passwords: false, or use a superuser, whose backup keeps them",
+        "set backup.role_passwords: false, or GRANT pg_read_all_data, see docs/least_privilege.md",
     ),
     (r"permission denied", "'nightshift check' names the GRANT, see docs/least_privilege.md"),
 )
