@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import psycopg
 import pyrage
@@ -133,3 +135,29 @@ def guarded(postgres, shop):
         rules.write_text(before)
         connection.execute("SELECT pg_reload_conf()")
         connection.execute("DROP ROLE guarded")
+
+
+@pytest.fixture
+def hook(monkeypatch):
+    """A webhook on loopback, env:ACME_HOOK, that answers a heartbeat too; the bodies that it was sent."""
+    bodies = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    listening = HTTPServer(("127.0.0.1", 0), Hook)
+    Thread(target=listening.serve_forever, daemon=True).start()
+    monkeypatch.setenv("ACME_HOOK", f"http://127.0.0.1:{listening.server_port}/planted-hook-token")
+    yield bodies
+    listening.shutdown()
+    listening.server_close()

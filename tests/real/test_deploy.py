@@ -2,8 +2,6 @@
 
 import subprocess
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import pytest
 import yaml
@@ -33,28 +31,6 @@ SYSTEM = {
 def client():
     with get_client(sync_client=True) as client:
         yield client
-
-
-@pytest.fixture
-def hook(monkeypatch):
-    """A webhook on loopback; the bodies that it was sent."""
-    bodies = []
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self):
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    listening = HTTPServer(("127.0.0.1", 0), Hook)
-    Thread(target=listening.serve_forever, daemon=True).start()
-    monkeypatch.setenv("ACME_HOOK", f"http://127.0.0.1:{listening.server_port}/planted-hook-token")
-    yield bodies
-    listening.shutdown()
-    listening.server_close()
 
 
 @pytest.fixture
