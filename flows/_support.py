@@ -49,6 +49,8 @@ class _OneSentence(logging.Filter):
 
 for _engine in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(_engine).addFilter(_OneSentence())
+# Prefect takes what tasks log into the run's log (PREFECT_LOGGING_EXTRA_LOGGERS), but only from WARNING on by itself.
+logging.getLogger("nightshift").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Backup, verification and restore test, end to end on a real PostgreSQL and a real Prefect server."""
 
+import httpx
 import psycopg
 import pytest
+from prefect.logging.handlers import APILogHandler
 
 from flows.backup_verification import backup_verification
 from flows.database_backup import database_backup
@@ -22,7 +24,19 @@ def backup(system):
     return LocalStore(str(system)), result.backups[0]
 
 
-def test_a_backup_is_verified_restored_and_proven(backup):
+def log_of_the_newest_run(prefect_url):
+    """What the UI shows as the log of the run that began last."""
+    APILogHandler().flush()
+    (run,) = asked(f"{prefect_url}/api/flow_runs/filter", sort="START_TIME_DESC", limit=1)
+    logs = asked(f"{prefect_url}/api/logs/filter", logs={"flow_run_id": {"any_": [run["id"]]}}, sort="TIMESTAMP_ASC")
+    return [line["message"] for line in logs]
+
+
+def asked(url, **query):
+    return httpx.post(url, json=query, timeout=30).raise_for_status().json()
+
+
+def test_a_backup_is_verified_restored_and_proven(backup, prefect_url):
     store, manifest = backup
     assert manifest.rows == 2000 + 100 + 400 + 10 + 1 + 2 + 1 + 2 + 1
     assert backup_verification("acme").verdict is Verdict.OK
@@ -35,6 +49,9 @@ def test_a_backup_is_verified_restored_and_proven(backup):
     assert receipt.rto_seconds > 0
     assert receipt.manifest_sha256 == catalog.manifest_sha256(store, manifest.prefix)
     assert records.proven_backup_ids(store, "acme", "shop") == [manifest.backup_id]
+    shown = "\n".join(log_of_the_newest_run(prefect_url))
+    for rung in receipt.rungs:
+        assert f"{manifest.backup_id}: {rung.name} OK after " in shown
 
 
 def test_no_secret_is_in_any_object(backup, identity):
