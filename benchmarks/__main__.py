@@ -15,6 +15,7 @@ from statistics import median
 import psycopg
 import pyrage
 
+from benchmarks import many_tables
 from benchmarks.measure import Cost, engine, shell
 from deployments.demo.servers import free_port, s3_server
 from tasks.base.clock import stamp
@@ -101,6 +102,11 @@ def rows(prepared: Bench) -> list[Row]:
         ),
         Row("restore-test", 1.5, lambda: restore_test(prepared), lambda: bare_restore(prepared)),
         Row("retention-plan", 1.0, plan_retention, lambda: Cost(seconds=5, peak_mb=0)),
+        Row(
+            "vacuum-tables", 1.15, lambda: many_tables.maintain(prepared.source, prepared.repository),
+            lambda: many_tables.vacuumdb(prepared.source, prepared.folder, prepared.environment),
+        ),
+        Row("inspect-relations", 1.0, lambda: many_tables.inspect(prepared.source), lambda: Cost(seconds=2, peak_mb=0)),
     ]  # fmt: skip
 
 

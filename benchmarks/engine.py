@@ -5,12 +5,17 @@ So interpreter start and imports are not timed, and the memory that is sampled i
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from tasks.base.clock import new_run_id, stopwatch, utc_now
+from tasks.base.maintenance import MaintenancePolicy, Opening
 from tasks.base.system import BackupPolicy, Database, RepositoryPolicy, RestoreTestPolicy, RetentionPolicy
 from tasks.postgres.backup.logical import back_up
+from tasks.postgres.maintain.carry_out import carry_out, make_plan
+from tasks.postgres.maintain.history import Diary, Rates, outcomes_of
+from tasks.postgres.maintain.rest import Rest
 from tasks.postgres.restore.logical import prove
 from tasks.repository import catalog, records, retention
 from tasks.repository.opening import open_store
@@ -52,10 +57,37 @@ def plan_retention(job: dict[str, Any]) -> str:
     return f"{len(decisions)} backups planned"
 
 
+def maintain(job: dict[str, Any]) -> str:
+    """Plan and carry out. Raises RuntimeError when a table was not vacuumed."""
+    store, now = open_store(RepositoryPolicy(url=job["repository"])), utc_now()
+    database, run_id = Database(name="many", dsn=job["dsn"]), new_run_id()
+    policy = MaintenancePolicy(dead_rows=1, changed_rows=1)
+    planned = make_plan(database, policy, run_id, {})
+    rest = Rest(Opening(start=now, end=now + timedelta(hours=1)), Rates(store, SYSTEM, "many"))
+    with Diary(store, SYSTEM, "many", run_id) as diary:
+        carry_out(database, policy, run_id, planned, rest, diary)
+    done = [row for row in outcomes_of(store, SYSTEM, "many", run_id) if row["verdict"] == "OK"]
+    if len(done) != len(planned.steps):
+        raise RuntimeError(f"{len(done)} of {len(planned.steps)} steps done")
+    return f"{len(done)} steps done"
+
+
+def inspect_database(job: dict[str, Any]) -> str:
+    """Read all that a plan is made from."""
+    planned = make_plan(Database(name="wide", dsn=job["dsn"]), MaintenancePolicy(), new_run_id(), {})
+    return f"{len(planned.inspection.tables)} tables, {len(planned.inspection.indexes)} indexes"
+
+
 def main() -> None:
     """Run one job, see the module."""
     job = json.loads(Path(sys.argv[1]).read_text())
-    work = {"backup": backup, "restore_test": restore_test, "plan_retention": plan_retention}[job["work"]]
+    work = {
+        "backup": backup,
+        "restore_test": restore_test,
+        "plan_retention": plan_retention,
+        "maintain": maintain,
+        "inspect": inspect_database,
+    }[job["work"]]
     print("ready", flush=True)
     sys.stdin.readline()
     elapsed = stopwatch()

@@ -34,6 +34,8 @@ class Step(Frozen):
     name: str
     size_bytes: int
     why: str
+    dead_rows: int = Field(default=0, description="Of the table, when the plan was made")
+    xid_age: int = Field(default=0, description="Of the table, when the plan was made")
     with_analyze: bool = Field(default=False, description="A vacuum that refreshes statistics in the same pass")
     refused: str = Field(default="", description="Why it will not be done, and what to do instead")
 
@@ -153,6 +155,8 @@ def _on_table(action: Action, table: Table, policy: MaintenancePolicy, why: str)
         name=table.name,
         size_bytes=table.size_bytes,
         why=why,
+        dead_rows=table.dead_rows,
+        xid_age=table.xid_age,
         with_analyze=action is not Action.ANALYZE and _changed(table, policy),
         refused="" if table.may_maintain else grant,
     )

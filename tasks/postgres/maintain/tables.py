@@ -52,52 +52,52 @@ def _work(
     with maintaining(database, run_id, statements.settings(policy)) as session:
         said: list[str] = []
         session.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
-        while True:
-            stopping.raise_if_stopped()
-            try:
-                step = waiting.get_nowait()
-            except Empty:
-                return
-            reason = step.refused or rest.refuses(step)
-            if reason:
-                diary.add(Outcome(step=step, verdict=Verdict.SKIP, message=reason))
-            else:
-                said.clear()
-                diary.add(_maintain(session, step, policy, rest, said))
+        # One watcher for all steps: behind the window's end nothing is sent any more that it could cancel.
+        with watching(session, rest.over):
+            while True:
+                stopping.raise_if_stopped()
+                try:
+                    step = waiting.get_nowait()
+                except Empty:
+                    return
+                reason = step.refused or rest.refuses(step)
+                if reason:
+                    diary.add(Outcome(step=step, verdict=Verdict.SKIP, message=reason))
+                else:
+                    said.clear()
+                    diary.add(_maintain(session, step, policy, rest, said))
 
 
 def _maintain(session: Session, step: Step, policy: MaintenancePolicy, rest: Rest, said: list[str]) -> Outcome:
     elapsed = stopwatch()
-    before = _state(session, step)
-    if before is None:
-        return Outcome(step=step, verdict=Verdict.INFO, message="the table is gone")
-    with watching(session, rest.over) as reasons:
-        try:
-            session.execute(statements.statement(step, policy, session.info.server_version))
-        except psycopg.errors.QueryCanceled:
-            stopping.raise_if_stopped()
-            reason = reasons[0] if reasons else "another session cancelled it"
-            return Outcome(step=step, verdict=Verdict.WARN, message=f"cancelled: {reason}", seconds=elapsed())
-        except psycopg.errors.UndefinedTable:
-            return Outcome(step=step, verdict=Verdict.INFO, message="the table is gone", seconds=elapsed())
-        except psycopg.OperationalError:
-            raise
-        except psycopg.Error as error:
-            message = " ".join(str(error).split())
-            return Outcome(step=step, verdict=Verdict.FAIL, message=message, seconds=elapsed())
+    try:
+        session.execute(statements.statement(step, policy, session.info.server_version))
+    except psycopg.errors.QueryCanceled:
+        stopping.raise_if_stopped()
+        reason = rest.over() or "another session cancelled it"
+        return Outcome(step=step, verdict=Verdict.WARN, message=f"cancelled: {reason}", seconds=elapsed())
+    except psycopg.errors.UndefinedTable:
+        return Outcome(step=step, verdict=Verdict.INFO, message="the table is gone", seconds=elapsed())
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        message = " ".join(str(error).split())
+        return Outcome(step=step, verdict=Verdict.FAIL, message=message, seconds=elapsed())
     skipped = next((text for text in said if text.startswith("skipping ") or "permission denied" in text), "")
     if skipped:
         return Outcome(step=step, verdict=Verdict.SKIP, message=skipped, seconds=elapsed())
-    return Outcome(step=step, verdict=Verdict.OK, message=_gain(step, before, _state(session, step)), seconds=elapsed())
+    message = _gain(session, step)
+    return Outcome(step=step, verdict=Verdict.OK, message=message, seconds=elapsed())
 
 
-def _state(session: Session, step: Step) -> tuple[int, int] | None:
-    return cast(tuple[int, int] | None, session.execute(queries.load("table_state"), {"oid": step.oid}).fetchone())
-
-
-def _gain(step: Step, before: tuple[int, int], after: tuple[int, int] | None) -> str:
+def _gain(session: Session, step: Step) -> str:
     """What the step changed, in numbers before and after."""
-    if step.action is Action.ANALYZE or after is None:
+    if step.action is Action.ANALYZE:
         return "statistics are fresh"
-    dead = f"{before[0]} dead rows before, {after[0]} after"
-    return f"{before[1]} transactions old before, {after[1]} after; {dead}" if step.action is Action.FREEZE else dead
+    try:
+        row = session.execute(queries.load("table_state"), {"oid": step.oid}).fetchone()
+    except psycopg.errors.QueryCanceled:
+        return f"{step.dead_rows} dead rows before; the window closed before they were counted again"
+    dead, age = cast(tuple[int, int], row or (0, 0))
+    said = f"{step.dead_rows} dead rows before, {dead} after"
+    return f"{step.xid_age} transactions old before, {age} after; {said}" if step.action is Action.FREEZE else said

@@ -1,0 +1,59 @@
+"""Maintenance of many small tables, where what is done per table is all that counts."""
+
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from benchmarks.measure import Cost, engine, shell
+from tasks.postgres.server import LocalServer
+
+TABLES, RELATIONS = 2_000, 20_000
+_ROWS = 100
+
+
+def maintain(server: LocalServer, repository: str) -> Cost:
+    """Plan and vacuum every table, each of them worn just now, with its statistics."""
+    wear(server)
+    return engine({"work": "maintain", "repository": repository, "dsn": server.dsn("many")})
+
+
+def vacuumdb(server: LocalServer, folder: Path, environment: dict[str, str]) -> Cost:
+    """The same with vacuumdb, two connections, and the options that ours uses."""
+    wear(server)
+    options = "--analyze -j2 --skip-locked --no-truncate --parallel=2 --buffer-usage-limit=2MB --quiet"
+    return shell(f"vacuumdb {options} --schema=worn -d '{server.dsn('many')}'", folder, environment)
+
+
+def inspect(server: LocalServer) -> Cost:
+    """Read all that a plan is made from, of a database with 20,000 relations."""
+    make(server, "wide", "wide", RELATIONS // 2)
+    return engine({"work": "inspect", "dsn": server.dsn("wide")})
+
+
+def wear(server: LocalServer) -> None:
+    """Change every row of every table, so that as many are dead; autovacuum is off for them."""
+    make(server, "many", "worn", TABLES)
+    with psycopg.connect(server.dsn("many"), autocommit=True) as connection:
+        connection.execute(
+            f"DO $$ BEGIN FOR i IN 1..{TABLES} LOOP "  # noqa: S608 - a number of ours
+            "EXECUTE format('UPDATE worn.t%s SET n = n + 1', i); COMMIT; END LOOP; END $$"
+        )
+        connection.execute("SELECT pg_stat_force_next_flush()")
+
+
+def make(server: LocalServer, dbname: str, schema: str, tables: int) -> None:
+    """A database with so many tables of a hundred rows, each with an index; one that is there already is kept."""
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (dbname,)).fetchone():
+            return
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(dbname)))
+    with psycopg.connect(server.dsn(dbname), autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pgstattuple")
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        connection.execute(
+            f"DO $$ BEGIN FOR i IN 1..{tables} LOOP "  # noqa: S608 - names and numbers of ours
+            f"EXECUTE format('CREATE TABLE {schema}.t%s WITH (autovacuum_enabled = off) AS "
+            f"SELECT n FROM generate_series(1, {_ROWS}) n', i); "
+            f"EXECUTE format('CREATE INDEX ON {schema}.t%s (n)', i); COMMIT; END LOOP; END $$"
+        )
