@@ -75,6 +75,14 @@ def test_what_is_said_of_one_database_keeps_nothing_of_another(history):
         assert [one for one in whole if one.backup.database == name] == plan(alone, policy, NOW, zone="UTC", **said)
 
 
+def test_what_a_kept_backup_needs_is_kept_with_all_that_that_needs():
+    chain = [ref("a", BackupKind.LOGICAL, timedelta(days=age), age) for age in (90, 80, 70, 60, 0)]
+    needs = {"a": {chain[4].backup_id: [chain[3].backup_id], chain[3].backup_id: [chain[1].backup_id]}}
+    decisions = plan(chain, RetentionPolicy(), NOW, proven={}, held={}, dependencies=needs, zone="UTC")
+    assert [one.keep for one in decisions] == [False, True, False, True, True]
+    assert decisions[1].reason == f"{chain[3].backup_id} needs it"
+
+
 class FakeStore:
     """Keys in a set; those in `locked` are under object lock."""
 
