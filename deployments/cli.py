@@ -135,6 +135,9 @@ def run_flow(options: argparse.Namespace) -> bool:
     # Prefect takes a cancel while the flow runs, and hands it on to this one. Ctrl-C is a cancel like any other.
     signal.signal(signal.SIGTERM, _stopped)
     signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
+    # And so is a terminal that goes away, except under nohup.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     with own_prefect() as wait_for_server:
         from deployments.flow_runner import check_parameters, run_here  # noqa: PLC0415 - imports Prefect
 

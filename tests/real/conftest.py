@@ -121,6 +121,15 @@ def write_system(folder: Path, dsn: str, place: Path, recipient: str, **changes)
     (folder / "acme.yaml").write_text(yaml.safe_dump(data | changes))
 
 
+def change_system(**sections: object) -> None:
+    """Set keys in sections of the test's system file; a list takes the whole section's place."""
+    path = Path(os.environ["NIGHTSHIFT_SYSTEMS"], "acme.yaml")
+    system = yaml.safe_load(path.read_text())
+    for section, values in sections.items():
+        system[section] = values if isinstance(values, list) else system.get(section, {}) | values
+    path.write_text(yaml.safe_dump(system))
+
+
 @pytest.fixture
 def guarded(postgres, shop):
     """The same database for the superuser 'guarded', whom the server asks for the password 'planted-guarded'."""

@@ -1,0 +1,47 @@
+"""What tests of ended runs share: something to end, and the look at what is left of it."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import psycopg
+
+END_SECONDS = 10
+
+
+@contextmanager
+def dump_held(dsn: str) -> Iterator[None]:
+    """While the block runs, dumps of the database hang at their large objects, as those of a busy server do."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("LOCK TABLE pg_catalog.pg_largeobject IN ACCESS EXCLUSIVE MODE")
+        yield
+        connection.rollback()
+
+
+def own_processes() -> list[str]:
+    """The names of all programs that runs of this test's system started and that are alive."""
+    found = []
+    for process in psutil.process_iter(["name", "environ", "status"]):
+        environment = process.info["environ"] or {}
+        ours = environment.get("NIGHTSHIFT_SYSTEMS") == os.environ["NIGHTSHIFT_SYSTEMS"]
+        if ours and "NIGHTSHIFT_SUBJECT" in environment and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process.info["name"])
+    return found
+
+
+def own_sessions(dsn: str) -> list[str]:
+    """The sessions of runs at the source, nightshift:KIND:…"""
+    with psycopg.connect(dsn) as connection:
+        names = "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'nightshift:%'"
+        return [name for (name,) in connection.execute(names)]
+
+
+def wait_until(condition, seconds: float = 120):
+    """What `condition` returned, as soon as it is true."""
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < until, f"not within {seconds} s"
+        time.sleep(0.2)
+    return found

@@ -1,0 +1,59 @@
+"""Runs that are stopped by a signal: they end within ten seconds, take all that they began with them, and say so."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from flows.database_backup import database_backup
+from tasks.base.errors import NightshiftError
+from tasks.base.words import Verdict
+from tasks.repository import catalog
+from tasks.repository.local import LocalStore
+from tests.real.ending import END_SECONDS, dump_held, own_processes, own_sessions, wait_until
+
+
+@contextmanager
+def nightshift(log, temporary, *arguments):
+    """`nightshift ARGUMENTS` at work, as a person types it."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    environment["TMPDIR"] = str(temporary)
+    command = [sys.executable, "-m", "deployments.cli", *arguments]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_backup_is_refused_by_the_name_of_the_first_which_ends_at_once(system, shop, tmp_path, number):
+    log, temporary = tmp_path / "log", tmp_path / "temporary"
+    temporary.mkdir()
+    with dump_held(shop), nightshift(log, temporary, "run", "database_backup", "system=acme") as first:
+        wait_until(lambda: first.poll() is not None or "pg_dump" in own_processes(), 250)
+        assert first.poll() is None, log.read_text()
+        with pytest.raises(NightshiftError) as refused:
+            database_backup("acme")
+        started = time.monotonic()
+        first.send_signal(number)
+        first.wait(END_SECONDS)
+        print(f"ended after {time.monotonic() - started:.1f} s")
+        assert own_processes() == []
+        wait_until(lambda: own_sessions(shop) == [], 2)
+    said = log.read_text()
+    assert first.returncode == 1
+    assert said.splitlines()[-1].startswith("nightshift: the run was stopped; what it had begun was ended")
+    assert "Traceback" not in said
+    assert list(temporary.iterdir()) == [], "the folder of its Prefect is left"
+    holder = re.search(r"'shop' is locked by (nightshift:backup:\S+) \(pid \d+, since \S+Z\)", str(refused.value))
+    assert holder, refused.value
+    assert catalog.list_backups(LocalStore(str(system)), "acme") == []
+    assert database_backup("acme").verdict is Verdict.OK
