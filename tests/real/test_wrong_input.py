@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from psycopg.conninfo import make_conninfo
 
+from deployments.flow_runner import check_parameters
 from flows import database_backup as backup_flow
 from flows.backup_verification import backup_verification
 from flows.database_backup import database_backup
@@ -129,6 +130,26 @@ def test_role_passwords_that_may_not_be_read(acme, shop, system, identity):
     text = sentence_of(database_backup, "acme")
     assert "permission denied for table pg_authid" in text
     assert "backup.role_passwords: false" in text
+    assert nothing_is_stored(system)
+
+
+def test_an_unknown_system_and_an_unknown_key(acme, shop):
+    assert "unknown system 'acmee'" in (text := sentence_of(database_backup, "acmee"))
+    assert "known are: acme" in text
+    acme(shop, retentoin={})
+    assert "acme.yaml: retentoin: unknown key" in sentence_of(database_backup, "acme")
+
+
+def test_a_wrong_type_of_a_parameter():
+    with pytest.raises(NightshiftError, match=r"backup_retention does not take these parameters: .*dry_run: Input"):
+        check_parameters("backup_retention", {"system": "acme", "dry_run": "perhaps"})
+
+
+def test_a_missing_program(acme, shop, tmp_path, system):
+    acme(shop, backup={"binaries": str(tmp_path)})
+    text = sentence_of(database_backup, "acme")
+    assert "of version 18 or newer for this server (found: none)" in text
+    assert "install postgresql-client-18 or set backup.binaries" in text
     assert nothing_is_stored(system)
 
 
