@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from tasks.base import stopping
 from tasks.base.system import Database, FingerprintMode, FingerprintPolicy
 from tasks.base.words import Verdict
 from tasks.postgres.fingerprint.collect import collect
@@ -147,6 +148,7 @@ CHANGES = {
 @pytest.fixture(scope="module")
 def worn(postgres):
     """The sample, loaded once, that the changes are made to one after another; what it held after the last."""
+    stopping.reset()
     dsn = load_shop(postgres, SAMPLE.read_text())
     return dsn, [fingerprint(dsn)]
 

@@ -20,6 +20,8 @@ CHUNK_BYTES = 1024 * 1024
 # pg_dump writes 4 KiB at a time, and a read for each of them would cost more than encryption does. Little is left to
 # gather for a moment; the pipe does not fill up in it.
 _GATHERED_BYTES, _GATHER_SECONDS = 256 * 1024, 0.001
+# The readers of the snapshot hold all tables already, so whatever waits longer waits behind who waits for them.
+_LOCK_WAIT = "3s"
 Progress = Callable[[int], None]
 
 
@@ -32,10 +34,16 @@ def dump_program(
         "--format=custom",
         "--compress=0",
         "--no-password",
+        f"--lock-wait-timeout={_LOCK_WAIT}",
         f"--snapshot={snapshot}",
         f"--dbname={dsn}",
     )
     return Program(arguments=arguments, environment=environment, deadline_seconds=policy.deadline_seconds)
+
+
+def overtaken(error: ToolFailedError) -> bool:
+    """Whether pg_dump gave up because somebody else waits for a table that it must lock; a new snapshot helps."""
+    return "canceling statement due to statement timeout" in str(error)
 
 
 def globals_program(clients: Clients, dsn: str, environment: dict[str, str], policy: BackupPolicy) -> Program:

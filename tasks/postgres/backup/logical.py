@@ -1,7 +1,7 @@
 """A logical backup: archive, table of contents, globals and fingerprint of one snapshot, then the manifest."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import timedelta
@@ -10,6 +10,7 @@ from hashlib import sha256
 from importlib.metadata import version
 
 from tasks.base.clock import stamp, stopwatch, utc_now
+from tasks.base.errors import ToolFailedError
 from tasks.base.orphans import end_orphans
 from tasks.base.run import run_context
 from tasks.base.secrets import resolve_value
@@ -28,6 +29,8 @@ from tasks.repository.store import Store
 from tasks.repository.streams import StreamSummary, key_suffix
 
 Progress = Callable[[int, int], None]
+# A TRUNCATE that comes between the snapshot and the dump's own locks lets no one in behind it: it goes first.
+_SNAPSHOTS = 5
 
 
 @contextmanager
@@ -53,10 +56,30 @@ def back_up(
         end_orphans(subject)
         oldest = utc_now() - timedelta(hours=policy.unfinished_after_hours)
         catalog.sweep(store, system, database.name, oldest, run_id)
-        with exported_snapshot(database, f"nightshift:backup:{run_id}") as snapshot:
-            clients = find_clients(snapshot.facts.server_version_num, policy.binaries)
-            with client_programs(database, clients.folder):
-                return _back_up_snapshot(system, database, policy, store, run_id, lock, snapshot, clients, on_progress)
+        for attempt in range(_SNAPSHOTS):
+            with exported_snapshot(database, f"nightshift:backup:{run_id}", policy.fingerprint.connections) as snapshot:
+                clients = find_clients(snapshot.facts.server_version_num, policy.binaries)
+                try:
+                    with client_programs(database, clients.folder):
+                        return _back_up_snapshot(
+                            system, database, policy, store, run_id, lock, snapshot, clients, on_progress
+                        )
+                except ToolFailedError as error:
+                    if not archive.overtaken(error) or attempt == _SNAPSHOTS - 1:
+                        raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+@contextmanager
+def _ending(prints: Future[Fingerprint], snapshot: Snapshot) -> Iterator[None]:
+    """A dump that failed needs no fingerprint: cancel its readers, again until they have ended."""
+    try:
+        yield
+    except BaseException:
+        while not prints.done():
+            snapshot.cancel()
+            wait([prints], timeout=0.2)
+        raise
 
 
 def _back_up_snapshot(
@@ -98,7 +121,7 @@ def _back_up_snapshot(
                 role_passwords=policy.role_passwords,
             ),
         )
-        with _timed(durations, "dump"):
+        with _timed(durations, "dump"), _ending(prints, snapshot):
             stored, contents = archive.store_archive(
                 dump, clients, store, f"{prefix}/archive.dump{suffix}", policy, recipients, show
             )

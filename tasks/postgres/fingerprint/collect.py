@@ -1,7 +1,8 @@
 """Collecting a fingerprint: every table counted and hashed in parallel connections of one snapshot."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import cast
@@ -35,15 +36,15 @@ def collect(
     Sequences hold the same position before and after; `finish` reads them again after a dump. Raises RefusedError
     for what may not be read, UnreachableError, StoppedError.
     """
-    snapshot_id = snapshot.id if snapshot else None
-    with reader(database, snapshot_id, application_name) as session:
+    with _sessions(database, snapshot, policy, application_name) as sessions:
+        session = sessions[0]
         sequences = snapshot.sequences if snapshot else read_sequences(session)
         extensions = dict(cast(list[tuple[str, str]], session.execute(queries.load("extensions")).fetchall()))
         not_compared = dict(cast(list[tuple[str, str]], session.execute(queries.load("not_compared")).fetchall()))
         questions: list[Callable[[Reader], Answer]]
         questions = [partial(read_definitions, role_passwords=role_passwords), *_questions(session, policy)]
+        answers = read_in_parallel(questions, sessions)
         version = session.info.server_version
-    answers = read_in_parallel(questions, lambda: reader(database, snapshot_id, application_name), policy.connections)
     definitions, (large_objects, *tables) = cast(dict[str, str], answers[0]), cast(list[TableFingerprint], answers[1:])
     return Fingerprint(
         server_version_num=version,
@@ -97,6 +98,18 @@ def table_query(schema: str, name: str, mode: FingerprintMode, columns: Sequence
     return sql.SQL(
         "SELECT count(*), coalesce(sum(pg_catalog.hash_record_extended(ROW({}), 0)::numeric), 0)::text FROM ONLY {}"
     ).format(row, table)
+
+
+@contextmanager
+def _sessions(
+    database: Database, snapshot: Snapshot | None, policy: FingerprintPolicy, application_name: str
+) -> Iterator[Sequence[Reader]]:
+    """Those of the snapshot, or own ones."""
+    with ExitStack() as opened:
+        if snapshot:
+            yield snapshot.readers
+        else:
+            yield [opened.enter_context(reader(database, None, application_name)) for _ in range(policy.connections)]
 
 
 def _questions(session: Reader, policy: FingerprintPolicy) -> list[Callable[[Reader], Answer]]:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -56,12 +56,8 @@ def translated(database: Database, error: psycopg.Error) -> NightshiftError:
     return IncompleteError(f"reading '{database.name}' ended: {text}; start the run again")
 
 
-def read_in_parallel(
-    questions: Sequence[Callable[[Reader], Result]],
-    session: Callable[[], AbstractContextManager[Reader]],
-    connections: int,
-) -> list[Result]:
-    """The answers, in the order of the questions, each asked in one of so many sessions.
+def read_in_parallel(questions: Sequence[Callable[[Reader], Result]], sessions: Sequence[Reader]) -> list[Result]:
+    """The answers, in the order of the questions, each asked in the session that is free next.
 
     The first error ends the other sessions at once, and is the one that is raised.
     """
@@ -69,17 +65,15 @@ def read_in_parallel(
     for place in range(len(questions)):
         queue.put(place)
     answers: dict[int, Result] = {}
-    sessions: list[Reader] = []
 
-    def drain() -> None:
-        with session() as one, contextlib.suppress(Empty):
-            sessions.append(one)
+    def drain(session: Reader) -> None:
+        with contextlib.suppress(Empty):
             while True:
                 place = queue.get_nowait()
-                answers[place] = questions[place](one)
+                answers[place] = questions[place](session)
 
-    with ThreadPoolExecutor(max_workers=connections) as pool:
-        parts = [pool.submit(copy_context().run, drain) for _ in range(min(connections, len(questions)))]
+    with ThreadPoolExecutor(max_workers=len(sessions)) as pool:
+        parts = [pool.submit(copy_context().run, drain, session) for session in sessions]
         ended, going = wait(parts, return_when=FIRST_EXCEPTION)
         _end(going, queue, sessions)
     for part in ended:
@@ -87,13 +81,13 @@ def read_in_parallel(
     return [answers[place] for place in range(len(questions))]
 
 
-def _end(going: set[Future[None]], queue: SimpleQueue[int], sessions: list[Reader]) -> None:
+def _end(going: set[Future[None]], queue: SimpleQueue[int], sessions: Sequence[Reader]) -> None:
     """Cancel what the others do, again until they have ended: a cancel between two queries reaches none."""
     while going:
         with contextlib.suppress(Empty):
             while True:
                 queue.get_nowait()
-        for one in list(sessions):
+        for one in sessions:
             with contextlib.suppress(psycopg.Error):
                 one.cancel()
         _, going = wait(going, timeout=_AGAIN_SECONDS)
