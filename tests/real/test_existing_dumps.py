@@ -27,7 +27,7 @@ from tasks.repository.opening import open_store
 from tests.real.conftest import SAMPLE
 from tests.real.stores import KEY_ID, SECRET
 
-TABLES, ROWS = 8, 2000 + 100 + 400 + 10 + 1 + 2
+TABLES, ROWS = 13, 2000 + 100 + 400 + 10 + 1 + 2 + 1 + 2 + 1
 WAYS = {
     "custom.dump": ("pg_dump", "-Fc"),
     "packed.tar": ("pg_dump", "-Ft"),
@@ -159,7 +159,7 @@ FAULTS = {
         "plain.sql",
         lambda data: data.replace(b"CREATE TABLE public.nokey", b"CREATE TABEL public.nokey"),
         "shop.sql",
-        r"restore: psql ended with exit code 3: psql:<stdin>:\d+: ERROR:  syntax error at or near \"TABEL\"",
+        r"restore: psql ended with exit code 3: psql:<stdin>:\d+: ERROR: +syntax error at or near \"TABEL\"",
     ),
     "no dump": ("plain.sql", lambda _: b"pg_dump: error: no password\n", "shop.dump", r"syntax error at or near"),
     "empty": ("plain.sql", lambda _: b"", "shop.sql", r"read: shop.sql is empty; look whether the job"),
