@@ -242,7 +242,8 @@ def test_a_repository_that_is_not_writable(acme, shop, tmp_path):
     (tmp_path / "file").touch()
     acme(shop, tmp_path / "file" / "repository")
     text = sentence_of(database_backup, "acme")
-    assert "cannot write" in text
+    assert text.startswith("1 FAIL: shop: cannot write acme/shop/logical/")
+    assert "; its report was not stored: cannot write acme/reports/" in text
     assert f"in file://{tmp_path}/file/repository: Not a directory; look at the folder and this user's right" in text
 
 
