@@ -106,7 +106,8 @@ class FingerprintPolicy(Frozen):
     )
     tables: dict[str, FingerprintMode] = Field(
         default_factory=dict,
-        description="Mode per table pattern 'schema.table' (shell wildcards), the first match wins",
+        description="Mode per pattern of 'schema.table' (wildcards), first match wins; "
+        "pg_catalog.pg_largeobject: large objects",
     )
     connections: int = Field(default=2, ge=1, le=32, description="Parallel connections that read tables")
 
