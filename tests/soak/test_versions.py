@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import yaml
 
 from deployments.demo.servers import free_port
 from flows.backup_verification import backup_verification
@@ -123,7 +122,7 @@ def test_an_older_server_is_dumped_by_a_newer_client_and_restored_by_it(source):
 
 @pytest.mark.parametrize("source", [15], indirect=True)
 def test_texts_that_their_collation_holds_equal_are_told_apart(source):
-    database = Database.model_validate(yaml.safe_load(source.read_text())["databases"][0])
+    database = Database(name="shop", dsn=source.dsn("shop"))
 
     def fingerprint():
         return collect(database, None, FingerprintPolicy(), "test")
