@@ -40,11 +40,11 @@ class LocalServer:
         """The cluster's data folder."""
         return self.folder / "data"
 
-    def create(self, encoding: str, locale: str, options: Mapping[str, str]) -> None:
-        """initdb with that encoding and libc locale, and those settings in postgresql.conf."""
+    def create(self, encoding: str, locale: str, options: Mapping[str, str], *more: str) -> None:
+        """initdb with that encoding and libc locale and `more` arguments, and those settings in postgresql.conf."""
         self._run(
             "initdb", f"--pgdata={self.data}", f"--encoding={encoding}", f"--locale={locale}", "--locale-provider=libc",
-            f"--username={self.superuser}", "--auth=trust", "--no-instructions", "--no-sync",
+            f"--username={self.superuser}", "--auth=trust", "--no-instructions", "--no-sync", *more,
         )  # fmt: skip
         door = {
             "listen_addresses": "127.0.0.1" if self.port else "",

@@ -14,12 +14,11 @@ from tasks.base.programs import Program, output_of, reading_from, writing_to
 from tasks.base.system import BackupPolicy
 from tasks.postgres.clients import Clients
 from tasks.repository.store import Store
-from tasks.repository.streams import StreamSummary, storing
+from tasks.repository.streams import CHUNK_BYTES, StreamSummary, storing
 
-CHUNK_BYTES = 1024 * 1024
 # pg_dump writes 4 KiB at a time, and a read for each of them would cost more than encryption does. Little is left to
 # gather for a moment; the pipe does not fill up in it.
-_GATHERED_BYTES, _GATHER_SECONDS = 256 * 1024, 0.001
+_GATHER_SECONDS = 0.001
 # The readers of the snapshot hold all tables already, so whatever waits longer waits behind who waits for them.
 _LOCK_WAIT = "3s"
 Progress = Callable[[int], None]
@@ -130,7 +129,7 @@ def chunks(raw: BinaryIO, stall_timeout_seconds: float, name: str) -> Iterator[b
             return
         yield chunk
         idle = stopwatch()
-        if len(chunk) < _GATHERED_BYTES:
+        if len(chunk) < CHUNK_BYTES:
             threading.Event().wait(_GATHER_SECONDS)
 
 

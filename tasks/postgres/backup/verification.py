@@ -16,9 +16,8 @@ from tasks.postgres.fingerprint.models import Fingerprint
 from tasks.repository import catalog, records
 from tasks.repository.manifest import Manifest, StoredFile
 from tasks.repository.store import Store
-from tasks.repository.streams import fetching, stored_hash
+from tasks.repository.streams import CHUNK_BYTES, fetching, stored_hash
 
-_CHUNK_BYTES = 1024 * 1024
 _LISTING_SECONDS = 600.0
 _LISTING = "archive lists"
 _REREAD, _LISTED = "hash re-read", "decrypted and listed"
@@ -200,7 +199,7 @@ def _listed(store: Store, system: System, manifest: Manifest, identity: str | No
         writing_to(lister) as sink,
     ):
         listing = True
-        while chunk := source.read(_CHUNK_BYTES):
+        while chunk := source.read(CHUNK_BYTES):
             if listing:
                 try:
                     sink.write(chunk)
@@ -220,6 +219,6 @@ def _read(store: Store, manifest: Manifest, role: str, identity: str | None) -> 
         size_bytes=file.size_bytes,
     ) as source:
         parts = []
-        while chunk := source.read(_CHUNK_BYTES):
+        while chunk := source.read(CHUNK_BYTES):
             parts.append(chunk)
     return b"".join(parts).decode()

@@ -22,11 +22,10 @@ from tasks.postgres.restore.sandbox import Sandbox, sandbox, sandbox_binaries
 from tasks.repository.manifest import Manifest, StoredFile
 from tasks.repository.records import Proven
 from tasks.repository.store import Store
-from tasks.repository.streams import Readable, fetching
+from tasks.repository.streams import CHUNK_BYTES, Readable, fetching
 
 _TABLESPACE = re.compile(rb"^(CREATE|ALTER|COMMENT ON|(GRANT|REVOKE) .* ON) TABLESPACE ")
 _GRANTED_BY = re.compile(rb" GRANTED BY (\"(?:[^\"]|\"\")*\"|[^ ;]+);")
-_CHUNK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class _Climb:
         with self.ladder.rung("hash and decrypt", until=20) as rung:
             raw_bytes = max(1, self.manifest.file("archive").raw_bytes)
             with self.box.spool(self.archive) as spool, self._reading("archive") as source:
-                while chunk := source.read(_CHUNK_BYTES):
+                while chunk := source.read(CHUNK_BYTES):
                     spool.write(chunk)
                     rung.done(spool.tell() / raw_bytes)
             with self.box.spool(self.roles) as spool:
@@ -161,7 +160,7 @@ class _Climb:
     def _read(self, role: str) -> bytes:
         parts = []
         with self._reading(role) as source:
-            while chunk := source.read(_CHUNK_BYTES):
+            while chunk := source.read(CHUNK_BYTES):
                 parts.append(chunk)
         return b"".join(parts)
 
