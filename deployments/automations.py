@@ -14,12 +14,17 @@ from pydantic import SecretStr
 from deployments.prefect_yaml import HEARTBEAT_SECONDS, OWN_TAG, system_tag
 from tasks.base.secrets import resolve
 from tasks.base.system import System
+from tasks.base.words import WITH_WARNINGS
 
 # Five missed heartbeats: with 90 s instead healthy runs on a busy machine were taken for dead.
 ZOMBIE_AFTER = timedelta(seconds=5 * HEARTBEAT_SECONDS)
 LATE_AFTER = timedelta(minutes=10)
 _RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
-_ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused")}
+# The event has the name of the state, which is our own for a run that ended with warnings.
+_ENDED = {
+    f"prefect.flow-run.{name}"
+    for name in ("Completed", WITH_WARNINGS, "Failed", "Crashed", "Cancelled", "Suspended", "Paused")
+}
 _BEGUN = {f"prefect.flow-run.{name}" for name in ("Pending", "Running", "AwaitingConcurrencySlot")}
 
 

@@ -93,7 +93,9 @@ def _programs(system: System, database: Database, access: Access) -> list[CheckR
     except NightshiftError as error:
         return [_fail(database.name, "client programs", str(error))]
     return [
-        *_ask(database.name, "client programs", lambda: dump_roles(database, clients, system.backup)),
+        *_ask(
+            database.name, "client programs", lambda: dump_roles(database, clients, access.database_name, system.backup)
+        ),
         *_ask(
             database.name, "sandbox", lambda: check_sandbox(database.name, clients.major, access, system.restore_test)
         ),

@@ -22,9 +22,10 @@ from tasks.alerts import webhook
 from tasks.base import stopping
 from tasks.base.clock import new_run_id, utc_now
 from tasks.base.errors import ConfigurationError, IncompleteError, NightshiftError, may_heal
+from tasks.base.secrets import mask
 from tasks.base.system import Alerting, Database, System
 from tasks.base.systems import find_database, load_system
-from tasks.base.words import FlowResult, Verdict
+from tasks.base.words import WITH_WARNINGS, CheckResult, FlowResult, Verdict
 from tasks.report.publish import publish
 from tasks.repository.opening import open_store
 from tasks.repository.store import Store
@@ -112,7 +113,7 @@ def conclude(run: Run, result: Result) -> State[Result]:
         raise NightshiftError(result.headline)
     if result.verdict is Verdict.INCOMPLETE:
         raise IncompleteError(result.headline)
-    name = "With warnings" if result.verdict in (Verdict.WARN, Verdict.SKIP) else "Completed"
+    name = WITH_WARNINGS if result.verdict in (Verdict.WARN, Verdict.SKIP) else "Completed"
     return Completed(name=name, message=result.headline, data=result)
 
 
@@ -130,6 +131,12 @@ def bounded(
             outcomes.append(collect(*waiting.popleft()))
         waiting.append((target, submit(target)))
     return outcomes + [collect(target, future) for target, future in waiting]
+
+
+def failed(name: str, target: str, error: Exception, next_command: str = "") -> CheckResult:
+    """FAIL of one target, with what ended it; an error that nobody foresaw is told with its type."""
+    said = str(error) if isinstance(error, NightshiftError) else mask(f"{type(error).__name__}: {error}")
+    return CheckResult(name=name, target=target, verdict=Verdict.FAIL, message=said, next_command=next_command)
 
 
 def _may_heal(_task: Any, _run: Any, state: State[Any]) -> bool:

@@ -7,10 +7,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from flows import _support
-from tasks.base.errors import NightshiftError
 from tasks.base.run import run_context
 from tasks.base.system import Database
-from tasks.base.words import CheckResult, FlowResult, Verdict
+from tasks.base.words import CheckResult, FlowResult
 from tasks.postgres.backup.verification import verify_newest
 
 FLOW = "backup_verification"
@@ -36,8 +35,8 @@ def verify_backup(run: _support.Run, database: Database) -> list[CheckResult]:
 def _outcome(database: Database, future: PrefectFuture[list[CheckResult]]) -> list[CheckResult]:
     try:
         return future.result()
-    except NightshiftError as error:
-        return [CheckResult(name="verification", target=database.name, verdict=Verdict.FAIL, message=str(error))]
+    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
+        return [_support.failed("verification", database.name, error)]
 
 
 @flow(

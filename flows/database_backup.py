@@ -8,7 +8,6 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from flows import _support
-from tasks.base.errors import NightshiftError
 from tasks.base.system import BackupKind, Database
 from tasks.base.systems import find_database
 from tasks.base.words import CheckResult, FlowResult, Verdict
@@ -112,11 +111,9 @@ def surroundings(run: _support.Run, made: tuple[Manifest, ...]) -> tuple[CheckRe
 def _outcome(run: _support.Run, database: Database, future: PrefectFuture[Manifest]) -> Manifest | CheckResult:
     try:
         return future.result()
-    except NightshiftError as error:
+    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
         retry = f"nightshift run {FLOW} system={run.system.name} databases={database.name}"
-        return CheckResult(
-            name="backup", target=database.name, verdict=Verdict.FAIL, message=str(error), next_command=retry
-        )
+        return _support.failed("backup", database.name, error, retry)
 
 
 @flow(

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from flows import _support
 from tasks.base.clock import utc_now
-from tasks.base.errors import NightshiftError, RefusedError
+from tasks.base.errors import RefusedError
 from tasks.base.maintenance import Opening, opening
 from tasks.base.run import run_context
 from tasks.base.system import Database
@@ -91,8 +91,8 @@ def _until(run: _support.Run, minutes: int) -> Opening:
 def _outcome(database: Database, future: PrefectFuture[Found], dry_run: bool) -> Found:
     try:
         checks, rows = future.result()
-    except NightshiftError as error:
-        return [CheckResult(name="maintenance", target=database.name, verdict=Verdict.FAIL, message=str(error))], []
+    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
+        return [_support.failed("maintenance", database.name, error)], []
     return [*checks, *summary(database.name, rows, dry_run=dry_run)], rows
 
 

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from flows import _support
 from tasks.base.clock import iso, utc_now
-from tasks.base.errors import NightshiftError
+from tasks.base.errors import NightshiftError, RefusedError
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.maintain.session import maintaining
-from tasks.postgres.maintain.sessions import How, end_session, long_queries
+from tasks.postgres.maintain.sessions import How, end_session, long_queries, sees_others
 from tasks.postgres.maintain.termination import TerminationResult, ended_check, refused_check, said_check
 from tasks.repository import journal
 
@@ -26,14 +26,17 @@ def end_long_queries(
     """List what is over the limit; end the named ones of them, and write down who asked for it and what ended."""
     (database,) = run.databases([name])
     with maintaining(database, run.run_id) as session:
+        if not sees_others(session):
+            raise RefusedError(f"this role does not see what other sessions of '{name}' do; GRANT pg_monitor to it")
         found = long_queries(session, seconds)
         known = {one.pid: one for one in found}
         checks = [said_check(database.name, one, run.system.name) for one in found if one.pid not in pids]
         ended: dict[int, str] = {}
         for pid in pids:
             one = known.get(pid)
-            if one is None or one.protected or dry_run:
-                checks.append(refused_check(database.name, pid, one, seconds))
+            idle = one is not None and one.state != "active" and how == "cancel"
+            if one is None or one.protected or idle or dry_run:
+                checks.append(refused_check(database.name, pid, one, seconds, how))
                 continue
             ended[pid] = end_session(session, one, how)
             row = {"at": iso(utc_now()), "database": name, "asked_by": who, "how": how, "ended": ended[pid]}

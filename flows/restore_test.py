@@ -10,11 +10,11 @@ from prefect.futures import PrefectFuture
 
 from flows import _support
 from tasks.base.clock import utc_now
-from tasks.base.errors import ConfigurationError, MissingError, NightshiftError
+from tasks.base.errors import ConfigurationError, MissingError
 from tasks.base.run import run_context
 from tasks.base.system import BackupKind, Database
 from tasks.base.systems import system_of_dumps
-from tasks.base.words import CheckResult, Verdict
+from tasks.base.words import CheckResult
 from tasks.postgres.restore.dumps import Place, find_dumps, place_of
 from tasks.postgres.restore.existing import DumpProof, try_dump
 from tasks.postgres.restore.logical import prove
@@ -88,8 +88,8 @@ def try_existing(run: _support.Run, place: Place, databases: Sequence[str], pick
 def _outcome(target: str, future: PrefectFuture[Any]) -> Receipt | DumpProof | CheckResult:
     try:
         tested: Receipt | DumpProof = future.result()
-    except NightshiftError as error:
-        return CheckResult(name="restore test", target=target, verdict=Verdict.FAIL, message=str(error))
+    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
+        return _support.failed("restore test", target, error)
     return tested
 
 

@@ -9,6 +9,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+# The name of the state in which a run ends that is done and has something to look at.
+WITH_WARNINGS = "With warnings"
+
 
 class Frozen(BaseModel):
     """The base of all data that crosses a room's door: immutable, unknown keys refused."""

@@ -52,6 +52,7 @@ def connect(database: Database, *, application_name: str, dsn: str | None = None
         return psycopg.connect(
             make_conninfo(dsn or database.dsn, **secret),
             application_name=application_name,
+            client_encoding="UTF8",
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
             keepalives=1,
             keepalives_idle=60,

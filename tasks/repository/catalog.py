@@ -65,29 +65,35 @@ def commit_manifest(store: Store, manifest: Manifest) -> str:
     return sha256(data).hexdigest()
 
 
-def unfinished(store: Store, system: str, database: str, older_than: datetime) -> list[str]:
-    """Prefixes without a manifest whose newest object and whose stamp are older than that."""
+def unfinished(store: Store, system: str, database: str, older_than: datetime, own_run_id: str = "") -> list[str]:
+    """Prefixes without a manifest that are this run's own, or whose newest object and stamp are older than that."""
     return [
         prefix
         for prefix, objects in _by_prefix(store, system, database).items()
         if not any(item.key == f"{prefix}/{MANIFEST}" for item in objects)
-        and max(item.modified_at for item in objects) < older_than
-        and parse_stamp(prefix.rsplit("/", 1)[1]) < older_than
+        and (
+            (own_run_id and prefix.endswith(f"-{own_run_id}"))
+            or (
+                max(item.modified_at for item in objects) < older_than
+                and parse_stamp(prefix.rsplit("/", 1)[1]) < older_than
+            )
+        )
     ]
 
 
 def sweep(store: Store, system: str, database: str, older_than: datetime, own_run_id: str) -> list[str]:
-    """Remove what killed runs left: unfinished backups and stale uploads older than that; return what was removed.
+    """Remove unfinished backups and stale uploads older than that, and those of this run's own earlier tries.
+
+    To be called under the database's lock, before the run begins a backup. Returns what was removed.
 
     What the store refuses to remove (object lock, a key that may only write) is left, and stops no backup.
     """
     removed = []
-    for prefix in unfinished(store, system, database, older_than):
-        if not prefix.endswith(f"-{own_run_id}"):
-            with _refusal_logged():
-                for item in list(store.list(f"{prefix}/")):
-                    store.delete(item.key)
-                removed.append(prefix)
+    for prefix in unfinished(store, system, database, older_than, own_run_id):
+        with _refusal_logged():
+            for item in list(store.list(f"{prefix}/")):
+                store.delete(item.key)
+            removed.append(prefix)
     with _refusal_logged():
         removed += store.abort_stale_uploads(f"{system}/{database}/", older_than)
     return removed

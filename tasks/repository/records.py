@@ -114,9 +114,17 @@ def list_receipts(store: Store, system: str, database: str) -> list[Receipt]:
 
 
 def proven_backup_ids(store: Store, system: str, database: str) -> list[str]:
-    """Ids of the backups that passed a restore test whole, the oldest test first, by LIST requests alone."""
-    names = [_name(item.key).split(".") for item in store.list(_receipts(system, database))]
-    return [parts[1] for parts in names if len(parts) == 4 and parts[2] == "proven"]
+    """Ids of the backups that passed a restore test whole and did not fail one later, by LIST requests alone.
+
+    In the order of their last tests. A later test that could not climb every rung takes nothing back.
+    """
+    last: dict[str, str] = {}
+    for item in store.list(_receipts(system, database)):
+        parts = _name(item.key).split(".")
+        if len(parts) == 4 and not (parts[2] == "partially-proven" and last.get(parts[1]) == "proven"):
+            last.pop(parts[1], None)
+            last[parts[1]] = parts[2]
+    return [backup_id for backup_id, said in last.items() if said == "proven"]
 
 
 def verify_chain(store: Store, system: str, database: str) -> list[CheckResult]:

@@ -1,5 +1,7 @@
 """Backup, verification and restore test, end to end on a real PostgreSQL and a real Prefect server."""
 
+from datetime import timedelta
+
 import httpx
 import psycopg
 import pytest
@@ -82,6 +84,14 @@ def test_damage_is_found_and_its_place_is_named(system, backup, role, change):
     else:
         store.put(key, changed)
     with pytest.raises(NightshiftError, match=key):
+        backup_verification("acme")
+
+
+def test_a_backup_dated_in_the_future_is_red_because_it_hides_the_others(backup, monkeypatch):
+    from tasks.postgres.backup import verification
+
+    monkeypatch.setattr(verification, "utc_now", lambda: backup[1].snapshot_at - timedelta(hours=2))
+    with pytest.raises(NightshiftError, match=r"is dated 2\.0 h in the future and hides the backups of today"):
         backup_verification("acme")
 
 

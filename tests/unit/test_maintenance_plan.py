@@ -99,7 +99,7 @@ def test_statements_are_gentle_and_fit_the_version():
     newest = statement(step, POLICY, 180000).as_string()
     assert newest == (
         "VACUUM (SKIP_LOCKED, BUFFER_USAGE_LIMIT '2MB', TRUNCATE false, PARALLEL 2, SKIP_DATABASE_STATS, "
-        'FREEZE, ANALYZE) "public"."odd ""name"""'
+        'FREEZE, ANALYZE) ONLY "public"."odd ""name"""'
     )
     assert "BUFFER" not in statement(step, POLICY, 150000).as_string()
 

@@ -61,6 +61,15 @@ def test_an_untouched_chain_verifies(store, keys):
     ]
 
 
+@pytest.mark.parametrize(
+    ("later", "still_proven"), [("not proven", False), ("partially proven", True), ("proven", True)]
+)
+def test_a_backup_that_fails_a_later_test_is_proven_no_more(store, keys, later, still_proven):
+    again = receipt(5, later, backup_id=receipt(4).backup_id)
+    records.add_receipt(store, again)
+    assert (again.backup_id in records.proven_backup_ids(store, "acme", "shop")) is still_proven
+
+
 @pytest.mark.parametrize("week", range(4))
 def test_a_changed_receipt_is_named(store, keys, week):
     rewrite(store, keys[week], rto_seconds=1.0)

@@ -25,11 +25,15 @@ Progress = Callable[[int], None]
 
 
 def dump_program(
-    clients: Clients, dsn: str, environment: dict[str, str], snapshot: str, policy: BackupPolicy
+    clients: Clients, dsn: str, environment: dict[str, str], snapshot: str, encoding: str, policy: BackupPolicy
 ) -> Program:
-    """pg_dump of the whole database in the custom format, uncompressed, in that snapshot, to its output."""
+    """pg_dump of the whole database in the custom format, uncompressed, in that snapshot, to its output.
+
+    Names and rows are written in UTF-8, unless `encoding` is SQL_ASCII, whose bytes are of no known encoding.
+    """
     arguments = (
         str(clients.folder / "pg_dump"),
+        *(() if encoding == "SQL_ASCII" else ("--encoding=UTF8",)),
         "--format=custom",
         "--compress=0",
         "--no-password",
@@ -45,9 +49,18 @@ def overtaken(error: ToolFailedError) -> bool:
     return "canceling statement due to statement timeout" in str(error)
 
 
-def globals_program(clients: Clients, dsn: str, environment: dict[str, str], policy: BackupPolicy) -> Program:
+def globals_program(
+    clients: Clients, dsn: str, environment: dict[str, str], dbname: str, policy: BackupPolicy
+) -> Program:
     """pg_dumpall of roles, memberships and their settings, to its output."""
-    arguments = [str(clients.folder / "pg_dumpall"), "--globals-only", "--no-password", f"--dbname={dsn}"]
+    # It takes only the server from the dsn: without --database it wants to enter 'postgres' or 'template1'.
+    arguments = [
+        str(clients.folder / "pg_dumpall"),
+        "--globals-only",
+        "--no-password",
+        f"--dbname={dsn}",
+        f"--database={dbname}",
+    ]
     if not policy.role_passwords:
         arguments.append("--no-role-passwords")
     return Program(arguments=tuple(arguments), environment=environment, deadline_seconds=policy.deadline_seconds)
@@ -82,7 +95,7 @@ def store_archive(
                 listing = listing and _feed(head, chunk)
                 on_progress(stored.raw_bytes)
         contents.seek(0)
-        return stored.summary, contents.read().decode()
+        return stored.summary, contents.read().decode(errors="replace")
 
 
 def store_output(

@@ -100,11 +100,14 @@ def _back_up_snapshot(
     dsn, environment = conninfo_for_programs(database)
     environment = {**environment, "PGAPPNAME": f"nightshift:backup:{run_id}"}
     durations: dict[str, float] = {}
-    dump = archive.dump_program(clients, dsn, environment, snapshot.id, policy)
-    roles = archive.globals_program(clients, dsn, environment, policy)
+    dump = archive.dump_program(clients, dsn, environment, snapshot.id, snapshot.facts.encoding, policy)
+    roles = archive.globals_program(clients, dsn, environment, snapshot.facts.database_name, policy)
 
     def show(raw_bytes: int) -> None:
         on_progress(raw_bytes, snapshot.facts.database_bytes)
+        for one in (globals_stored, prints):
+            if one.done():
+                one.result()  # a refusal there ends the dump at once
 
     with ThreadPoolExecutor(max_workers=2) as beside, _timed(durations, "total"):
         globals_stored = beside.submit(

@@ -45,7 +45,7 @@ def verify_newest(system: System, database: Database, store: Store, run_id: str)
     # Listing has read and hashed every byte of the archive: once an evening is enough.
     hashed = ["archive"] if any(check.name == _LISTING and check.message == _LISTED for check in content) else []
     checks = [
-        _recent(database, manifest),
+        _recent(system, database, manifest),
         _size(system, manifest, before),
         *(_object(store, manifest, file, read_at, hashed=file.role in hashed) for file in manifest.files),
         *content,
@@ -70,10 +70,16 @@ def _check(target: str, name: str, verdict: Verdict, message: str) -> CheckResul
     return CheckResult(name=name, target=target, verdict=verdict, message=message)
 
 
-def _recent(database: Database, manifest: Manifest) -> CheckResult:
+def _recent(system: System, database: Database, manifest: Manifest) -> CheckResult:
     age_hours = (utc_now() - manifest.snapshot_at).total_seconds() / 3600
-    late = age_hours > database.rpo_hours
+    future = age_hours * 3600 < -system.thresholds.clock_skew_seconds
+    late = future or age_hours > database.rpo_hours
     message = f"{manifest.backup_id} is {age_hours:.1f} h old, more than the {database.rpo_hours:.1f} h allowed"
+    if future:
+        message = (
+            f"{manifest.backup_id} is dated {-age_hours:.1f} h in the future and hides the backups of today: "
+            "set the server's clock, then remove that backup"
+        )
     return CheckResult(
         name="recent enough",
         target=database.name,

@@ -118,7 +118,10 @@ def _extensions(source: Fingerprint, restored: Fingerprint) -> list[CheckResult]
 
 def _not_compared(source: Fingerprint) -> list[CheckResult]:
     results = [_result(name, Verdict.SKIP, reason) for name, reason in source.not_compared.items()]
-    tables = [*source.tables, *([source.large_objects] if source.large_objects and source.large_objects.rows else [])]
+    tables = [
+        *source.tables,
+        *([source.large_objects] if source.large_objects and source.large_objects.rows != 0 else []),
+    ]
     partly = [table for table in tables if table.mode is not FingerprintMode.CONTENT]
     if len(partly) > _NAMED:
         message = f"not compared by content, as configured; the first is {partly[0].label}"

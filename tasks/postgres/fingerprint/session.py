@@ -39,7 +39,9 @@ def reader(database: Database, snapshot_id: str | None, application_name: str) -
             if snapshot_id is not None:
                 connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot_id))
             yield connection
-            connection.rollback()
+            # Everything was read: a session that the server has ended meanwhile takes nothing back.
+            with contextlib.suppress(psycopg.Error):
+                connection.rollback()
         except psycopg.Error as error:
             stopping.raise_if_stopped()
             raise translated(database, error) from None
@@ -50,6 +52,8 @@ def translated(database: Database, error: psycopg.Error) -> NightshiftError:
     text = " ".join(str(error).split())
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         mend = "ALTER ROLE … BYPASSRLS" if "row-level security" in text else "GRANT pg_read_all_data TO the role"
+        if "pg_authid" in text:
+            mend = "set backup.role_passwords: false, or GRANT pg_read_all_data"
         return RefusedError(f"'{database.name}' cannot be read whole: {text}; {mend}, see docs/least_privilege.md")
     if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P").startswith("57P"):
         return UnreachableError(f"the connection to '{database.name}' was lost: {text}; look whether the server runs")

@@ -21,6 +21,14 @@ Trust = Literal["measured", "high", "low", "none"]
 # A B-tree page has 24 bytes of header and 16 of opaque data; an entry 8 of header, 4 of line pointer, 8-byte alignment.
 _PAGE_OVERHEAD_BYTES, _ENTRY_HEADER_BYTES, _POINTER_BYTES, _ALIGNMENT_BYTES = 40, 8, 4, 8
 _STALE_SHARE = 0.1
+# Dropped meanwhile (by name or, as XX000, by its number), locked, or not ready.
+_NOT_NOW = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.ObjectNotInPrerequisiteState,
+    psycopg.errors.InternalError_,
+)
 
 
 class Bloat(Frozen):
@@ -109,7 +117,7 @@ def measure(session: Session, facts: ServerFacts, index: Index) -> Bloat:
         row = cast(tuple[int, int, int, float], session.execute(query).fetchone())
     except psycopg.errors.QueryCanceled:
         return _unknown("measuring took too long; raise maintenance.inspection_seconds")
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedObject, psycopg.errors.LockNotAvailable) as error:
+    except _NOT_NOW as error:
         return _unknown(" ".join(str(error).split()))
     size, leaves, internal, density = row
     fresh = fresh_bytes(leaves, internal, density, index.fillfactor, facts.block_bytes)

@@ -17,14 +17,14 @@ from tasks.postgres.server import server_folder
 _QUICK_SECONDS = 120.0
 
 
-def dump_roles(database: Database, clients: Clients, policy: BackupPolicy) -> str:
+def dump_roles(database: Database, clients: Clients, dbname: str, policy: BackupPolicy) -> str:
     """Let pg_dumpall read the roles and throw them away: that proves its TLS, its password and its rights.
 
     Raises RefusedError that says what the program lacks, UnreachableError, ToolFailedError.
     """
     dsn, environment = conninfo_for_programs(database)
     # Whether the role may read their passwords is asked of the server, which names the right.
-    program = globals_program(clients, dsn, environment, policy.model_copy(update={"role_passwords": False}))
+    program = globals_program(clients, dsn, environment, dbname, policy.model_copy(update={"role_passwords": False}))
     with client_programs(database, clients.folder):
         run(program.model_copy(update={"deadline_seconds": _QUICK_SECONDS}))
     return f"version {clients.major} in {clients.folder} reach the server"

@@ -11,7 +11,7 @@ from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres.inspect.bloat import Baseline, Bloat, measure_suspects, suspect
 from tasks.postgres.inspect.relations import Index, Inspection, inspect, read_indexes
 from tasks.postgres.maintain import indexes, statements
-from tasks.postgres.maintain.history import Diary
+from tasks.postgres.maintain.history import Diary, Outcome
 from tasks.postgres.maintain.plan import Action, Step, plan
 from tasks.postgres.maintain.rest import Rest
 from tasks.postgres.maintain.session import Session, maintaining
@@ -30,12 +30,11 @@ class Planned(Frozen):
 
 def make_plan(database: Database, policy: MaintenancePolicy, run_id: str, baselines: Mapping[str, Baseline]) -> Planned:
     """Inspect the database and plan; changes nothing. Raises UnreachableError, RefusedError."""
-    with maintaining(database, run_id) as session:
+    with maintaining(database, run_id, {"lock_timeout": "5s"}) as session:
         inspection = inspect(session, database.name)
         large = [
             index for index in inspection.indexes if index.valid and index.size_bytes >= max(1, policy.index_bytes)
         ]
-        session.execute("SET lock_timeout = '5s'")
         suspected = suspect(session, large, baselines, inspection.facts.block_bytes)
         bloat = measure_suspects(
             session, inspection.facts, large, suspected, policy.index_waste_share, policy.inspection_seconds
@@ -69,7 +68,11 @@ def carry_out(
     with maintaining(database, run_id) as session, maintaining(database, run_id) as watcher:
         known = {index.oid: index for index in planned.inspection.indexes}
         for step in _of(planned, Action.DROP_LEFTOVER):
-            diary.add(indexes.drop_leftover(session, step, known.get(step.oid)))
+            over = rest.over()
+            if over:
+                diary.add(Outcome(step=step, verdict=Verdict.SKIP, message=over))
+            else:
+                diary.add(indexes.drop_leftover(session, step, known.get(step.oid)))
         on_tables = [step for step in planned.steps if step.action in _ON_TABLES]
         maintain_tables(database, policy, run_id, on_tables, rest, diary)
         once = statements.database_statistics(session.info.server_version)
@@ -92,7 +95,8 @@ def _rebuild(
         diary.add(outcome)
         if outcome.verdict is Verdict.OK and index is not None and outcome.changed:
             per_row = indexes.bytes_per_row(session, index)
-            if per_row:
+            # Of a small build the fixed pages would be counted as rows, and hide what it grows to.
+            if per_row and per_row * index.rows >= policy.index_bytes:
                 built[index.label] = per_row
     return built
 

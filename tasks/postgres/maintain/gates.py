@@ -1,5 +1,6 @@
 """Gates of a rebuild: asked before it begins and watched while it runs; it cancels itself when one closes."""
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ _COPIES = 2
 
 
 def closed(session: Session, index: Index, policy: MaintenancePolicy, facts: ServerFacts, pid: int = 0) -> str:
-    """The reason why a rebuild must not begin or go on; empty when all gates are open."""
+    """The reason why a rebuild must not begin or go on, apart from the disk; empty when nothing is in the way."""
     if facts.server_version_num in _BROKEN:
         return "REINDEX CONCURRENTLY breaks indexes before 14.4; update the server first"
     bound = {
@@ -31,7 +32,7 @@ def closed(session: Session, index: Index, policy: MaintenancePolicy, facts: Ser
         "blocked_seconds": policy.blocked_seconds,
     }
     row = session.execute(queries.load("gates"), bound).fetchone()
-    return str(row[0]) if row else disk_closed(index, policy, facts)
+    return str(row[0]) if row else ""
 
 
 def disk_closed(index: Index, policy: MaintenancePolicy, facts: ServerFacts) -> str:
@@ -76,7 +77,9 @@ def watching(session: Session, ask: Callable[[], str]) -> Iterator[list[str]]:
                 reasons.append(reason)
                 # Again until the block is left: one that arrives between two statements is lost.
                 while not over.is_set():
-                    session.cancel()
+                    # One that does not get through is sent again; the watcher itself must not die of it.
+                    with contextlib.suppress(psycopg.Error):
+                        session.cancel()
                     over.wait(_POLL_SECONDS)
                 return
 

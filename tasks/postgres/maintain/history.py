@@ -5,7 +5,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
-from statistics import median
 from typing import Any, Self
 
 from pydantic import Field
@@ -23,6 +22,7 @@ PLANS, OUTCOMES, BASELINES = "maintenance-plans", "maintenance", "index-baseline
 ASSUMED = {Action.FREEZE: 50e6, Action.VACUUM: 50e6, Action.ANALYZE: 200e6, Action.REINDEX: 15e6}
 _HISTORY = timedelta(days=400)
 _START_SECONDS = 1.0
+_TELLING_BYTES = 64 * 1024**2
 _RECENT = timedelta(days=8)
 _WRITE_SECONDS = 30.0
 _KEY = ("run_id", "database", "key")
@@ -50,24 +50,27 @@ class Rates:
     """Bytes per second of former steps, by target and by kind of work."""
 
     def __init__(self, store: Store, system: str, database: str) -> None:
-        self._by_target: dict[str, list[float]] = defaultdict(list)
-        self._by_action: dict[str, list[float]] = defaultdict(list)
+        self._by_target: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        self._by_action: dict[str, list[tuple[int, float]]] = defaultdict(list)
         since = utc_now() - _HISTORY
         for row in journal.fold(store, system, OUTCOMES, _KEY, since):
             if row["database"] == database and row["changed"] and row["verdict"] == Verdict.OK:
-                rate = row["size_bytes"] / max(row["seconds"], 0.001)
-                self._by_target[row["key"]].append(rate)
-                self._by_action[row["action"]].append(rate)
+                done = (row["size_bytes"], max(row["seconds"], 0.001))
+                self._by_target[row["key"]].append(done)
+                # Of small ones the start is all that is measured.
+                if row["size_bytes"] >= _TELLING_BYTES:
+                    self._by_action[row["action"]].append(done)
 
     def expect(self, step: Step) -> Expectation:
         """From the target's own history, else from the same work on others, else from an assumed rate."""
-        for rates, source in (
+        for former, source in (
             (self._by_target[step.key], "its own history"),
             (self._by_action[step.action], f"history of {step.action}"),
         ):
-            slow = [rate for rate in rates if rate > 0]
-            if slow:
-                return Expectation(seconds=_START_SECONDS + step.size_bytes / median(slow), source=source)
+            done = sum(size for size, _ in former)
+            if done:
+                rate = done / sum(seconds for _, seconds in former)
+                return Expectation(seconds=_START_SECONDS + step.size_bytes / rate, source=source)
         rate = ASSUMED.get(step.action, 1e9)
         return Expectation(seconds=_START_SECONDS + step.size_bytes / rate, source="assumed, no history yet")
 

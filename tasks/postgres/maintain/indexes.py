@@ -13,11 +13,11 @@ from tasks.postgres import queries
 from tasks.postgres.inspect.bloat import measure
 from tasks.postgres.inspect.relations import Index, ServerFacts, qualified
 from tasks.postgres.maintain import statements
-from tasks.postgres.maintain.gates import closed, watching
+from tasks.postgres.maintain.gates import closed, disk_closed, watching
 from tasks.postgres.maintain.history import Outcome
 from tasks.postgres.maintain.plan import Step
 from tasks.postgres.maintain.rest import Rest
-from tasks.postgres.maintain.session import Session
+from tasks.postgres.maintain.session import Session, lost
 
 # A leftover is dropped in a moment unless an old transaction is in the way; then the next run does it.
 _DROP_SECONDS = 60
@@ -57,7 +57,8 @@ def rebuild(
     if reason:
         return Outcome(step=step, verdict=Verdict.SKIP, message=reason)
     _set(session, "lock_timeout", f"{_MEASURE_LOCK_SECONDS}s")
-    bloat = measure(session, facts, index)
+    with watching(session, rest.over):
+        bloat = measure(session, facts, index)
     _set(session, "lock_timeout", "0")
     if bloat.waste_share is None:
         return Outcome(step=step, verdict=Verdict.SKIP, message=bloat.reason, seconds=elapsed())
@@ -69,7 +70,8 @@ def rebuild(
     def ask() -> str:
         return rest.over() or closed(watcher, index, policy, facts, pid)
 
-    gate = ask()
+    # Of the disk only before: while it runs, the rebuild itself takes what was free.
+    gate = ask() or disk_closed(index, policy, facts)
     if gate:
         return Outcome(step=step, verdict=Verdict.SKIP, message=f"not begun: {gate}", seconds=elapsed())
     with watching(session, ask) as reasons:
@@ -84,7 +86,7 @@ def rebuild(
 def _judged(
     session: Session, step: Step, index: Index, ended: psycopg.Error | None, reasons: list[str], seconds: float
 ) -> Outcome:
-    if isinstance(ended, psycopg.OperationalError) and not isinstance(ended, psycopg.errors.QueryCanceled):
+    if ended is not None and lost(ended):
         raise ended
     stopping.raise_if_stopped()
     left = _drop(session, _leftovers(session, index.table_oid))
@@ -125,6 +127,11 @@ def _drop(session: Session, names: list[tuple[str, str]]) -> str:
                 session.execute(statement)
             except psycopg.errors.QueryCanceled:
                 return f"its leftover waits for an old transaction; later: {statement.as_string(session)}"
+            except psycopg.Error as error:
+                if lost(error):
+                    raise
+                said = " ".join(str(error).split())
+                return f"its leftover could not be dropped: {said}; as its owner: {statement.as_string(session)}"
     finally:
         _set(session, "statement_timeout", "0")
     return ""

@@ -9,9 +9,13 @@ from psycopg import Connection, sql
 from tasks.base import stopping
 from tasks.base.errors import IncompleteError, NightshiftError, RefusedError, StoppedError, UnreachableError
 from tasks.base.system import Database
+from tasks.postgres import queries
 from tasks.postgres.connection import connect
 
 Session = Connection[tuple[object, ...]]
+# Limits that a role has for its daily work are not meant for maintenance; and a server that cannot tell that its
+# client died would go on for hours.
+_SETTINGS = {"statement_timeout": "0", "lock_timeout": "0", "client_connection_check_interval": "5s"}
 
 
 @contextmanager
@@ -22,12 +26,17 @@ def maintaining(database: Database, run_id: str, settings: dict[str, str] | None
         session.autocommit = True
         with stopping.on_stop(session.cancel):
             try:
-                # A server that cannot tell that its client died would go on for hours.
-                for key, value in {"client_connection_check_interval": "5s", **(settings or {})}.items():
+                session.execute(queries.load("keep_session"))
+                for key, value in {**_SETTINGS, **(settings or {})}.items():
                     session.execute(sql.SQL("SET {} = {}").format(sql.Identifier(key), sql.Literal(value)))
                 yield session
             except psycopg.Error as error:
                 raise translated(database, error) from None
+
+
+def lost(error: psycopg.Error) -> bool:
+    """True when the session is gone; a full disk or a deadlock is an OperationalError too, and leaves it alive."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def translated(database: Database, error: psycopg.Error) -> NightshiftError:
@@ -37,6 +46,6 @@ def translated(database: Database, error: psycopg.Error) -> NightshiftError:
         return StoppedError(f"maintenance of '{database.name}' was stopped: {text}")
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return RefusedError(f"'{database.name}' refused: {text}; see docs/least_privilege.md")
-    if isinstance(error, psycopg.OperationalError):
+    if lost(error):
         return UnreachableError(f"the session to '{database.name}' was lost: {text}; start the run again")
     return IncompleteError(f"maintenance of '{database.name}' ended: {text}; start the run again")

@@ -23,6 +23,7 @@ class LongQuery(Frozen):
 
     pid: int
     backend_start: datetime
+    query_start: datetime
     role: str
     application_name: str
     client: str
@@ -43,9 +44,15 @@ def long_queries(session: Session, seconds: float) -> list[LongQuery]:
     return found
 
 
+def sees_others(session: Session) -> bool:
+    """Whether this role may see what other sessions do; without it none of them is over any limit."""
+    row = session.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
+    return row is not None and bool(row[0])
+
+
 def end_session(session: Session, target: LongQuery, how: How) -> str:
     """Cancel its statement or terminate it, and wait until that was seen; return what happened, in words."""
-    bound = {"pid": target.pid, "backend_start": target.backend_start}
+    bound = {"pid": target.pid, "backend_start": target.backend_start, "query_start": target.query_start}
     row = session.execute(queries.load("end_session"), {**bound, "terminate": how == "terminate"}).fetchone()
     if row is None:
         return "had ended by itself"
@@ -54,7 +61,7 @@ def end_session(session: Session, target: LongQuery, how: How) -> str:
         now = session.execute(queries.load("session_state"), bound).fetchone()
         if now is None:
             return "its session is gone"
-        if how == "cancel" and now[0] != "active":
+        if how == "cancel" and (now[0] != "active" or now[1] != target.query_start):
             return f"its statement ended, the session is {now[0]}"
         Event().wait(_POLL_SECONDS)
     return ""

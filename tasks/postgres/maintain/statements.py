@@ -6,7 +6,7 @@ from tasks.base.maintenance import MaintenancePolicy
 from tasks.postgres.inspect.relations import qualified
 from tasks.postgres.maintain.plan import Action, Step
 
-_BUFFERS_SINCE = 160000
+_BUFFERS_SINCE, _ONLY_SINCE = 160000, 180000
 
 
 def statement(step: Step, policy: MaintenancePolicy, server_version_num: int) -> sql.Composed:
@@ -16,7 +16,9 @@ def statement(step: Step, policy: MaintenancePolicy, server_version_num: int) ->
         return sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(target)
     options = _options(step, policy, server_version_num)
     verb = "ANALYZE" if step.action is Action.ANALYZE else "VACUUM"
-    return sql.SQL("{} ({}) {}").format(sql.SQL(verb), sql.SQL(", ").join(map(sql.SQL, options)), target)
+    # From 18 on a table that others inherit from would take them with it, which are steps of their own.
+    only = sql.SQL("ONLY " if server_version_num >= _ONLY_SINCE else "")
+    return sql.SQL("{} ({}) {}{}").format(sql.SQL(verb), sql.SQL(", ").join(map(sql.SQL, options)), only, target)
 
 
 def _options(step: Step, policy: MaintenancePolicy, server_version_num: int) -> list[str]:
@@ -47,6 +49,4 @@ def settings(policy: MaintenancePolicy) -> dict[str, str]:
     return {
         "vacuum_cost_delay": f"{policy.vacuum_cost_delay_ms}ms",
         "vacuum_cost_limit": str(policy.vacuum_cost_limit),
-        "statement_timeout": "0",
-        "idle_session_timeout": "0",
     }

@@ -7,6 +7,7 @@ from queue import Empty, SimpleQueue
 from typing import cast
 
 import psycopg
+from psycopg.errors import Diagnostic
 
 from tasks.base import stopping
 from tasks.base.clock import stopwatch
@@ -19,7 +20,7 @@ from tasks.postgres.maintain.gates import watching
 from tasks.postgres.maintain.history import Diary, Outcome
 from tasks.postgres.maintain.plan import Action, Step
 from tasks.postgres.maintain.rest import Rest
-from tasks.postgres.maintain.session import Session, maintaining
+from tasks.postgres.maintain.session import Session, lost, maintaining
 
 
 def maintain_tables(
@@ -50,8 +51,14 @@ def _work(
     diary: Diary,
 ) -> None:
     with maintaining(database, run_id, statements.settings(policy)) as session:
-        said: list[str] = []
-        session.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
+        warnings: list[str] = []
+
+        def hear(notice: Diagnostic) -> None:
+            # Whatever language the server speaks: a table that was passed over comes as a warning.
+            if notice.severity_nonlocalized == "WARNING":
+                warnings.append(notice.message_primary or "")
+
+        session.add_notice_handler(hear)
         # One watcher for all steps: behind the window's end nothing is sent any more that it could cancel.
         with watching(session, rest.over):
             while True:
@@ -64,11 +71,11 @@ def _work(
                 if reason:
                     diary.add(Outcome(step=step, verdict=Verdict.SKIP, message=reason))
                 else:
-                    said.clear()
-                    diary.add(_maintain(session, step, policy, rest, said))
+                    warnings.clear()
+                    diary.add(_maintain(session, step, policy, rest, warnings))
 
 
-def _maintain(session: Session, step: Step, policy: MaintenancePolicy, rest: Rest, said: list[str]) -> Outcome:
+def _maintain(session: Session, step: Step, policy: MaintenancePolicy, rest: Rest, warnings: list[str]) -> Outcome:
     elapsed = stopwatch()
     try:
         session.execute(statements.statement(step, policy, session.info.server_version))
@@ -78,26 +85,29 @@ def _maintain(session: Session, step: Step, policy: MaintenancePolicy, rest: Res
         return Outcome(step=step, verdict=Verdict.WARN, message=f"cancelled: {reason}", seconds=elapsed())
     except psycopg.errors.UndefinedTable:
         return Outcome(step=step, verdict=Verdict.INFO, message="the table is gone", seconds=elapsed())
-    except psycopg.OperationalError:
-        raise
     except psycopg.Error as error:
+        if lost(error):
+            raise
         message = " ".join(str(error).split())
         return Outcome(step=step, verdict=Verdict.FAIL, message=message, seconds=elapsed())
-    skipped = next((text for text in said if text.startswith("skipping ") or "permission denied" in text), "")
-    if skipped:
-        return Outcome(step=step, verdict=Verdict.SKIP, message=skipped, seconds=elapsed())
-    message = _gain(session, step)
-    return Outcome(step=step, verdict=Verdict.OK, message=message, seconds=elapsed())
+    if warnings:
+        return Outcome(step=step, verdict=Verdict.SKIP, message=warnings[0], seconds=elapsed())
+    verdict, message = _gain(session, step)
+    return Outcome(step=step, verdict=verdict, message=message, seconds=elapsed())
 
 
-def _gain(session: Session, step: Step) -> str:
-    """What the step changed, in numbers before and after."""
+def _gain(session: Session, step: Step) -> tuple[Verdict, str]:
+    """What the step changed, in numbers before and after; WARN for a freeze that froze nothing."""
     if step.action is Action.ANALYZE:
-        return "statistics are fresh"
+        return Verdict.OK, "statistics are fresh"
     try:
         row = session.execute(queries.load("table_state"), {"oid": step.oid}).fetchone()
     except psycopg.errors.QueryCanceled:
-        return f"{step.dead_rows} dead rows before; the window closed before they were counted again"
+        return Verdict.OK, f"{step.dead_rows} dead rows before; the window closed before they were counted again"
     dead, age = cast(tuple[int, int], row or (0, 0))
     said = f"{step.dead_rows} dead rows before, {dead} after"
-    return f"{step.xid_age} transactions old before, {age} after; {said}" if step.action is Action.FREEZE else said
+    if step.action is not Action.FREEZE:
+        return Verdict.OK, said
+    ages = f"{step.xid_age} transactions old before, {age} after; {said}"
+    stuck = step.xid_age > 0 and age >= step.xid_age
+    return (Verdict.WARN, f"{ages}; look at what holds back vacuum") if stuck else (Verdict.OK, ages)

@@ -1,5 +1,7 @@
 -- Why a rebuild of an index of this table must not begin, or go on; no row: nothing stands against it.
 -- `pid` is the session that rebuilds, 0 before it began.
+SELECT 'this role does not see what other sessions do; GRANT pg_monitor to it' WHERE NOT pg_has_role('pg_read_all_stats', 'USAGE')
+UNION ALL
 SELECT 'the server is a standby now' WHERE pg_is_in_recovery()
 UNION ALL
 SELECT 'session ' || pid || ' (' || coalesce(nullif(application_name, ''), usename, '?') || ') has a transaction open since '
@@ -10,7 +12,8 @@ WHERE datname = current_database() AND backend_type = 'client backend' AND pid N
   AND xact_start < clock_timestamp() - make_interval(secs => %(old_snapshot_seconds)s)
 UNION ALL
 SELECT 'prepared transaction ' || gid || ' is open since ' || to_char(prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-FROM pg_prepared_xacts WHERE database = current_database()
+FROM pg_prepared_xacts
+WHERE database = current_database() AND prepared < clock_timestamp() - make_interval(secs => %(old_snapshot_seconds)s)
 UNION ALL
 SELECT 'a dump runs: session ' || pid || ' (' || application_name || ')'
 FROM pg_stat_activity

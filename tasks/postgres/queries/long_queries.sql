@@ -1,5 +1,5 @@
 -- Sessions of clients that are at one statement, or idle in one transaction, for longer than `seconds`, the longest first.
-SELECT a.pid, a.backend_start, coalesce(a.usename, '')::text, a.application_name, coalesce(a.client_addr::text, 'local'), a.state,
+SELECT a.pid, a.backend_start, a.query_start, coalesce(a.usename, '')::text, a.application_name, coalesce(a.client_addr::text, 'local'), a.state,
        extract(epoch FROM clock_timestamp() - CASE WHEN a.state = 'active' THEN a.query_start ELSE a.xact_start END)::float8,
        coalesce(a.wait_event_type || ' ' || a.wait_event, ''), a.query,
        ARRAY(SELECT b.pid FROM pg_stat_activity b WHERE a.pid = ANY (pg_blocking_pids(b.pid)) ORDER BY b.pid),
@@ -11,4 +11,4 @@ FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.state IS NOT NULL AND a.state <> 'idle'
   AND CASE WHEN a.state = 'active' THEN a.query_start ELSE a.xact_start END
       < clock_timestamp() - make_interval(secs => %(seconds)s)
-ORDER BY 7 DESC
+ORDER BY 8 DESC

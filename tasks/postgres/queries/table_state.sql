@@ -1,3 +1,4 @@
 SELECT pg_stat_get_dead_tuples(c.oid) + coalesce(pg_stat_get_dead_tuples(c.reltoastrelid), 0),
-       CASE WHEN c.relfrozenxid <> '0' THEN age(c.relfrozenxid) ELSE 0 END::bigint
-FROM pg_class c WHERE c.oid = %(oid)s
+       greatest(CASE WHEN c.relfrozenxid <> '0' THEN age(c.relfrozenxid) END,
+                CASE WHEN t.relfrozenxid <> '0' THEN age(t.relfrozenxid) END, 0)::bigint
+FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.oid = %(oid)s

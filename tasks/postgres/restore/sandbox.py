@@ -62,16 +62,17 @@ def sandbox_binaries(major: int | None, configured: Path | None) -> Path:
             f"install postgresql{f'-{major}' if major else ''}, or correct restore_test.binaries"
         )
     wheel = embedded_binaries()
-    candidates = [configured] if configured else [*([wheel] if wheel else []), *debian_folders()]
+    candidates = [configured] if configured else [*debian_folders(), *([wheel] if wheel else [])]
     complete = [folder for folder in candidates if all((folder / program).is_file() for program in _PROGRAMS)]
-    ranked = sorted((found, folder) for folder in complete if (found := client_major(folder)) >= (major or 0))
-    if not ranked:
+    fitting = {folder: found for folder in complete if (found := client_major(folder)) >= (major or 0)}
+    if not fitting:
         version = f"PostgreSQL {major} (or newer)" if major else "PostgreSQL"
         raise MissingError(
             f"no {version} server programs ({', '.join(_PROGRAMS)}) were found for the sandbox; "
             f"install postgresql{f'-{major}' if major else ''}, or set restore_test.binaries"
         )
-    return ranked[-1 if major is None else 0][1]
+    # Of several of one version the first: Debian's have what the wheel lacks.
+    return (max if major is None else min)(fitting, key=lambda folder: fitting[folder])
 
 
 class Sandbox:

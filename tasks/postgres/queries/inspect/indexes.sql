@@ -1,6 +1,6 @@
 -- One row for each index that has pages of its own. A partitioned index has none, its leaves are listed.
 SELECT c.oid::bigint, i.indrelid::bigint, n.nspname::text, c.relname::text, r.relname::text, m.amname::text,
-       pg_relation_size(c.oid), greatest(c.reltuples, 0)::bigint,
+       coalesce(pg_relation_size(c.oid), 0), greatest(c.reltuples, 0)::bigint,
        i.indisvalid AND i.indisready AND i.indislive, i.indisunique, i.indisexclusion,
        i.indpred IS NOT NULL, i.indexprs IS NOT NULL,
        coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'), 90),

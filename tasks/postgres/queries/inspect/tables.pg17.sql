@@ -2,7 +2,7 @@
 -- Sizes are pages as of the last vacuum or analyze: exact sizes of 20,000 tables cost seconds, these milliseconds.
 SELECT c.oid::bigint, coalesce((SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid LIMIT 1), 0)::bigint, n.nspname::text, c.relname::text, c.relkind::text,
        greatest(c.reltuples, 0)::bigint,
-       (c.relpages::bigint + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint,
+       (greatest(c.relpages, 0)::bigint + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint,
        pg_stat_get_live_tuples(c.oid), pg_stat_get_dead_tuples(c.oid) + coalesce(pg_stat_get_dead_tuples(t.oid), 0),
        -- ANALYZE passes pg_statistic over in silence.
        CASE WHEN c.oid = 'pg_statistic'::regclass THEN 0 ELSE pg_stat_get_mod_since_analyze(c.oid) END,
