@@ -42,6 +42,10 @@ def is_data(exchange):
     return exchange.method == "PUT" and "/logical/" in exchange.path
 
 
+def is_archive(exchange):
+    return exchange.method == "PUT" and "archive.dump" in exchange.path
+
+
 def ended(flow, **parameters):
     state = flow("acme", return_state=True, **parameters)
     return state, state.message.replace("\n", " ")
@@ -58,7 +62,7 @@ def test_a_store_that_is_busy_for_a_while_costs_nothing_but_time(past):
 
 def test_a_store_that_dies_is_tried_again_by_the_job_and_then_said_in_one_sentence(past):
     proxy, store = past
-    proxy.fault = always(drop, is_data)
+    proxy.fault = always(drop, is_archive)
     state, said = ended(backup.database_backup)
     assert state.is_failed()
     assert "1 FAIL: shop: cannot write acme/shop/logical/" in said
@@ -72,7 +76,7 @@ def test_a_store_that_dies_is_tried_again_by_the_job_and_then_said_in_one_senten
 
 def test_a_refused_key_is_not_tried_again(past):
     proxy, store = past
-    proxy.fault = always(deny, is_data)
+    proxy.fault = always(deny, is_archive)
     state, said = ended(backup.database_backup)
     assert state.is_failed()
     assert "(AccessDenied); check key, secret and policy" in said
