@@ -37,10 +37,10 @@ def refused_check(database: str, pid: int, one: LongQuery | None, seconds: float
     """Why a named session was not ended; in a dry run, that it would be."""
     if one is None:
         message = f"is not at work for longer than {seconds:.0f} s in this database; nothing was ended"
-    elif one.state != "active" and how == "cancel":
-        message = "is idle in a transaction, where there is nothing to cancel; start it with how=terminate"
     elif one.protected:
         message = f"is {one.protected}, which this flow never ends; cancel the run that it belongs to"
+    elif one.state != "active" and how == "cancel":
+        message = "is idle in a transaction, where there is nothing to cancel; start it with how=terminate"
     else:
         message = f"would be ended: {one.role} ({one.application_name}), {one.query}"
     verdict = Verdict.INFO if message.startswith("would be ended") else Verdict.FAIL
