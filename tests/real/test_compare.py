@@ -48,7 +48,7 @@ CHANGES = {
     ],
     "sequence public.wound": ["SELECT setval('wound', 40, true)", "ALTER SEQUENCE wound RESTART 41"],
     "sequence public.untouched": ["SELECT nextval('untouched')", "DROP SEQUENCE untouched"],
-    "sequence public.around": ["SELECT nextval('around')", "ALTER SEQUENCE around OWNED BY NONE"],
+    "sequence public.around": ["ALTER SEQUENCE around NO CYCLE", "ALTER SEQUENCE around OWNED BY NONE"],
     "function public.whoami()": [
         "ALTER FUNCTION whoami SECURITY INVOKER",
         "ALTER FUNCTION whoami RESET search_path",

@@ -24,11 +24,12 @@ def read_sequences(session: Reader) -> dict[str, SequenceFingerprint]:
 
 
 def stood_at(sequence: SequenceFingerprint, position: Position) -> bool:
-    """Whether the sequence may have stood there while it was dumped."""
-    if sequence.before == sequence.after:
-        return position == sequence.before
+    """Whether the sequence may have stood there while it was dumped.
+
+    One that cycles may have stood anywhere: that it stands where it stood can also mean that it went round.
+    """
     if sequence.cycles:
-        return True  # it moved, and may have gone round in between
+        return True
     low, high = sorted((sequence.before, sequence.after), key=lambda end: _order(sequence, end))
     return _order(sequence, low) <= _order(sequence, position) <= _order(sequence, high)
 
