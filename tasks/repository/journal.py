@@ -14,9 +14,7 @@ Row = dict[str, Any]
 
 def append(store: Store, system: str, stream: str, rows: Sequence[Row], run_id: str) -> str:
     """Add rows as one JSON-lines object SYSTEM/history/STREAM/YYYY/MM/DD/STAMP-RUN.jsonl; return its key."""
-    now = utc_now()
-    # A run may append twice in a second; in key order the later one is the last.
-    key = f"{_folder(system, stream)}/{now:%Y/%m/%d}/{stamp(now)}-{now:%f}-{run_id}.jsonl"
+    key = new_key(system, stream, f"{run_id}.jsonl")
     store.put(key, _lines(rows), only_if_absent=True)
     return key
 
@@ -55,6 +53,13 @@ def compact_day(store: Store, system: str, stream: str, day: date) -> str | None
     for key in keys:
         store.delete(key)
     return target
+
+
+def new_key(system: str, stream: str, name: str) -> str:
+    """The key of an object that is written now; NAME ends in its format (`tables` writes Parquet)."""
+    now = utc_now()
+    # A run may append twice in a second; in key order the later one is the last.
+    return f"{_folder(system, stream)}/{now:%Y/%m/%d}/{stamp(now)}-{now:%f}-{name}"
 
 
 def _folder(system: str, stream: str) -> str:

@@ -1,0 +1,60 @@
+"""The journal of samples: one row for each kind, resource and day; the last one written for a day counts."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.base.clock import utc_now
+from tasks.base.samples import Sample
+from tasks.repository import tables
+from tasks.repository.store import Store
+
+STREAM = "samples"
+SCHEMA = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("at", pa.timestamp("ms", tz="UTC")),
+        ("kind", pa.string()),
+        ("resource", pa.string()),
+        ("unit", pa.string()),
+        ("used", pa.float64()),
+        ("capacity", pa.float64()),
+    ]
+)
+KEY = ("kind", "resource", "day")
+
+
+def table_of(samples: Sequence[Sample], at: datetime) -> pa.Table:
+    """Samples of one moment as rows; the day is that moment's in UTC."""
+    columns = {name: [getattr(one, name) for one in samples] for name in Sample.model_fields}
+    moments = pa.array([at] * len(samples), SCHEMA.field("at").type)
+    return pa.table({"day": moments.cast(pa.date32()), "at": moments, **columns}, schema=SCHEMA)
+
+
+def append(store: Store, system: str, rows: pa.Table, run_id: str) -> str:
+    """Keep rows of SCHEMA; return the key of the object."""
+    return tables.append_table(store, system, STREAM, rows, run_id)
+
+
+def read(store: Store, system: str, since: date | None = None) -> pa.Table:
+    """The samples of a system from that day on, sorted by kind, resource and day.
+
+    What was imported lies under the day of its import, so all that was written since is read, and its own day counts.
+    Raises CorruptError that names an object which cannot be read.
+    """
+    moment = None if since is None else datetime(since.year, since.month, since.day, tzinfo=UTC)
+    found = tables.fold_table(store, system, STREAM, SCHEMA, KEY, moment)
+    if since is not None:
+        found = found.filter(pc.greater_equal(found["day"], pa.scalar(since)))
+    return tables.sorted_by(found, KEY)
+
+
+def compact(store: Store, system: str) -> list[str]:
+    """Make one object of each past month, so that a report reads a year in a few dozen requests; return the keys."""
+    written = [
+        tables.compact_month(store, system, STREAM, SCHEMA, KEY, month)
+        for month in tables.past_months(store, system, STREAM, utc_now().date())
+    ]
+    return [key for key in written if key]
