@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from tasks.base.capacity import CapacityPolicy
 from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.schedule import Schedule
 from tasks.base.secrets import REFERENCE, Reference, mask
@@ -258,6 +259,7 @@ class System(Frozen):
     restore_test: RestoreTestPolicy = Field(default_factory=RestoreTestPolicy)
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
     maintenance: MaintenancePolicy = Field(default_factory=MaintenancePolicy)
+    capacity: CapacityPolicy = Field(default_factory=CapacityPolicy)
     alerting: Alerting = Field(default_factory=Alerting)
     thresholds: Thresholds = Field(default_factory=Thresholds)
     schedules: tuple[Schedule, ...] = Field(default=(), description="What runs when, and which procedures it fulfils")
@@ -274,4 +276,8 @@ class System(Frozen):
         unknown = set(self.restore_test.database_assertions) - set(names)
         if unknown:
             raise ValueError(f"restore_test.database_assertions names unknown databases: {', '.join(sorted(unknown))}")
+        asked = {metric.database for metric in self.capacity.metrics if metric.database}
+        unknown = (asked | set(self.capacity.databases.capacity_bytes)) - set(names)
+        if unknown:
+            raise ValueError(f"capacity names unknown databases: {', '.join(sorted(unknown))}")
         return self
