@@ -152,6 +152,12 @@ class CapacityPolicy(Frozen):
         ),
         description="When a resource that has a capacity counts as full; the first that fits counts",
     )
+    alert_days: int = Field(
+        default=30, ge=1, description="What will be full within so many days is an alert, in days; see low_share"
+    )
+    low_share: float = Field(
+        default=0.75, ge=0, le=1, description="… when at least this share of its threshold is used already"
+    )
     currency: str = Field(default="EUR", min_length=1, description="Of all prices")
     prices: tuple[Price, ...] = Field(default=(), description="For the cost review; the first that fits counts")
     idle_days: int = Field(default=35, ge=1, description="What was not used for so many days counts as idle")
