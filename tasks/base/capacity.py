@@ -51,7 +51,7 @@ class Metric(Frozen):
     """A figure of the platform itself, asked by SQL or of Prometheus: registrations per day, requests, feature use."""
 
     name: Label = Field(description="Names the resource of kind 'metric'")
-    unit: str = Field(default="count", min_length=1, description="count, bytes, percent …; with _total: a counter")
+    unit: str = Field(default="count", min_length=1, description="count, bytes, percent …")
     sql: str | None = Field(default=None, description="One SELECT that returns one number; read only")
     database: str | None = Field(default=None, description="Where the SQL is asked; default: the first database")
     promql: str | None = Field(
