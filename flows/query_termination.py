@@ -1,6 +1,5 @@
 """Long statements of a database: list them with what they block, and end the ones that a person names."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from prefect import flow, task
@@ -8,52 +7,19 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from flows import _support
-from tasks.base.clock import iso, utc_now
-from tasks.base.errors import NightshiftError, RefusedError
+from tasks.base.errors import NightshiftError
 from tasks.base.words import CheckResult, Verdict
-from tasks.postgres.maintain.session import maintaining
-from tasks.postgres.maintain.sessions import How, end_session, long_queries, sees_others
-from tasks.postgres.maintain.termination import TerminationResult, ended_check, refused_check, said_check
-from tasks.repository import journal
+from tasks.postgres.maintain.sessions import How
+from tasks.postgres.maintain.termination import Request, TerminationResult, list_and_end
 
 FLOW = "query_termination"
 
 
 @task(name="end long queries", cache_policy=NO_CACHE, persist_result=False)
-def end_long_queries(
-    run: _support.Run, name: str, seconds: float, pids: Sequence[int], how: How, who: str, dry_run: bool
-) -> tuple[list[CheckResult], list[dict[str, Any]]]:
-    """List what is over the limit; end the named ones of them, and write down who asked for it and what ended."""
+def end_long_queries(run: _support.Run, name: str, request: Request) -> tuple[list[CheckResult], list[dict[str, Any]]]:
+    """List what is over the limit; end the named ones of them."""
     (database,) = run.databases([name])
-    with maintaining(database, run.run_id) as session:
-        if not sees_others(session):
-            raise RefusedError(f"this role does not see what other sessions of '{name}' do; GRANT pg_monitor to it")
-        found = long_queries(session, seconds)
-        known = {one.pid: one for one in found}
-        checks = [said_check(database.name, one, run.system.name) for one in found if one.pid not in pids]
-        ended: dict[int, str] = {}
-        for pid in pids:
-            one = known.get(pid)
-            idle = one is not None and one.state != "active" and how == "cancel"
-            if one is None or one.protected or idle or dry_run:
-                checks.append(refused_check(database.name, pid, one, seconds, how))
-                continue
-            ended[pid] = end_session(session, one, how)
-            row = {"at": iso(utc_now()), "database": name, "asked_by": who, "how": how, "ended": ended[pid]}
-            journal.append(
-                run.store,
-                run.system.name,
-                "terminations",
-                [row | one.model_dump(mode="json")],
-                f"{run.run_id}-{pid}",
-            )
-            checks.append(ended_check(database.name, one, ended[pid], how))
-    rows = [
-        {**one.model_dump(mode="json"), "blocks": " ".join(map(str, one.blocks)), "database": name,
-         "ended": ended.get(one.pid, "")}
-        for one in found
-    ]  # fmt: skip
-    return checks, rows
+    return list_and_end(database, run.system.name, run.store, run.run_id, request)
 
 
 @flow(
@@ -85,7 +51,8 @@ def query_termination(
     """
     with _support.begin(FLOW, system) as run:
         name = database or run.system.databases[0].name
-        future = end_long_queries.submit(run, name, minutes * 60, pids, how, asked_by, dry_run)
+        request = Request(seconds=minutes * 60, pids=pids, how=how, asked_by=asked_by, dry_run=dry_run)
+        future = end_long_queries.submit(run, name, request)
         try:
             checks, rows = future.result()
         except NightshiftError as error:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
+from tasks.base.errors import RefusedError
 from tasks.base.words import Frozen, LockPolicy, Zone
 
 _CLOCK = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")
@@ -80,6 +81,19 @@ def opening(windows: Sequence[Window], now: datetime, zone: str) -> Opening | No
     return max(found, key=lambda one: one.end, default=None)
 
 
+def opening_for(system: str, policy: "MaintenancePolicy", now: datetime, zone: str, minutes: int) -> Opening:
+    """What a run may use: so many minutes from now on, else the open window. Raises RefusedError outside of one."""
+    if minutes:
+        return Opening(start=now, end=now + timedelta(minutes=minutes))
+    found = opening(policy.windows, now, zone)
+    if found is None:
+        raise RefusedError(
+            f"no maintenance window of '{system}' is open now; wait for it, see its plan with dry_run=true, or give "
+            f"this run its time: nightshift run database_maintenance system={system} dry_run=false minutes=60"
+        )
+    return found
+
+
 def _moment(day: date, clock: str, zone: ZoneInfo, fold: int) -> datetime:
     """The moment of a wall clock's time; `fold` chooses between the two of an hour that comes twice (PEP 495)."""
     hours, minutes = map(int, clock.split(":"))
@@ -110,8 +124,12 @@ class MaintenancePolicy(Frozen):
         default=0.3, gt=0, lt=1, description="An index is rebuilt when this share of it would be free after a rebuild"
     )
     index_bytes: int = Field(default=10 * 1024**2, ge=0, description="Smaller indexes are left alone, in bytes")
+    table_waste_share: float = Field(
+        default=0.5, gt=0, lt=1, description="A table is reported when this share of it is free or dead"
+    )
+    table_bytes: int = Field(default=100 * 1024**2, ge=0, description="Smaller tables are not measured, in bytes")
     inspection_seconds: float = Field(
-        default=600, gt=0, description="Time for measuring indexes, the most suspicious first, in seconds"
+        default=600, gt=0, description="Time for the inspection; the most suspicious are measured first, in seconds"
     )
     vacuum_cost_delay_ms: float = Field(default=0, ge=0, le=100, description="vacuum_cost_delay, in milliseconds")
     vacuum_cost_limit: int = Field(default=200, ge=1, le=10000, description="vacuum_cost_limit")

@@ -65,6 +65,11 @@ def connect(database: Database, *, application_name: str, dsn: str | None = None
         _refused(database, error)
 
 
+def lost(error: psycopg.Error) -> bool:
+    """True when the session is gone; a full disk or a deadlock is an OperationalError too, and leaves it alive."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+
+
 def conninfo_for_programs(database: Database) -> tuple[str, dict[str, str]]:
     """The connection string for client programs, and the environment that holds what no process list may show."""
     parts = conninfo_to_dict(database.dsn)

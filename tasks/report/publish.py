@@ -76,6 +76,8 @@ def publish(result: FlowResult, store: Store | None, procedures: Sequence[str] =
         return ""
     prefix = report_prefix(result)
     store.put(f"{prefix}/report.csv", as_csv(result.csv_header, rows))
+    for name, (header, further) in result.further_csv().items():
+        store.put(f"{prefix}/{name}.csv", as_csv(header, further))
     store.put(f"{prefix}/report.html", as_html(result))
     store.put(f"{prefix}/result.json", mask(result.model_dump_json(indent=2)).encode())
     journal.append(store, result.system, "evidence", [_evidence(result, procedures)], result.run_id)

@@ -125,10 +125,9 @@ def test_the_windows_end_cancels_what_runs_and_reports_the_rest(bloated, shop, m
 
     now = utc_now()
     almost = Opening(start=now, end=now)
-    monkeypatch.setattr(module, "_until", lambda run, minutes: almost)
-    result = database_maintenance("acme", dry_run=False)
-    assert {row["verdict"] for row in result.rows} == {"SKIP"}
-    assert all("the window closed at" in row["message"] for row in result.rows)
+    monkeypatch.setattr(module, "opening_for", lambda *_: almost)
+    with pytest.raises(NightshiftError, match="tables or indexes were not read: the window closed"):
+        database_maintenance("acme", dry_run=False)
 
 
 def test_an_exclusion_constraint_is_left_with_the_command(bloated):

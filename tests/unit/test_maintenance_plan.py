@@ -96,12 +96,12 @@ def test_an_exclusion_constraint_and_a_table_of_another_owner_are_refused_with_w
 
 def test_statements_are_gentle_and_fit_the_version():
     (step,) = planned([table(1, name='odd "name"', xid_age=190_000_000, changed_rows=50_000)])
-    newest = statement(step, POLICY, 180000).as_string()
+    newest = statement([step], POLICY, 180000).as_string()
     assert newest == (
         "VACUUM (SKIP_LOCKED, BUFFER_USAGE_LIMIT '2MB', TRUNCATE false, PARALLEL 2, SKIP_DATABASE_STATS, "
         'FREEZE, ANALYZE) ONLY "public"."odd ""name"""'
     )
-    assert "BUFFER" not in statement(step, POLICY, 150000).as_string()
+    assert "BUFFER" not in statement([step], POLICY, 150000).as_string()
 
 
 @given(st.integers(1, 10**7), st.floats(1, 200), st.integers(50, 100))

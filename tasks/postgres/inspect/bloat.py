@@ -12,10 +12,10 @@ from psycopg import sql
 from pydantic import Field
 
 from tasks.base import stopping
-from tasks.base.clock import stopwatch
 from tasks.base.words import Frozen
 from tasks.postgres import queries
-from tasks.postgres.inspect.relations import Index, ServerFacts, Session
+from tasks.postgres.inspect.budget import Budget, Session
+from tasks.postgres.inspect.relations import Index, ServerFacts
 
 Trust = Literal["measured", "high", "low", "none"]
 # A B-tree page has 24 bytes of header and 16 of opaque data; an entry 8 of header, 4 of line pointer, 8-byte alignment.
@@ -41,26 +41,38 @@ class Bloat(Frozen):
 
 
 class Baseline(Frozen):
-    """What a freshly built index needed."""
+    """What a freshly built index needed.
 
+    It holds for that very build: one of the same name that was made anew, or is to be filled otherwise, has another
+    number or fill factor, and inherits nothing.
+    """
+
+    oid: int
+    fillfactor: int
     bytes_per_row: float
     day: str
 
 
 def suspect(
-    session: Session, indexes: Sequence[Index], baselines: Mapping[str, Baseline], block_bytes: int
+    session: Session, indexes: Sequence[Index], baselines: Mapping[str, Baseline], block_bytes: int, budget: Budget
 ) -> dict[int, Bloat]:
     """The cheap rungs of the ladder, by index oid: size per row against the baseline, else the statistics."""
-    widths = _widths(session, [index.oid for index in indexes if index.label not in baselines])
+    own = {index.oid: known for index in indexes if (known := _of_this_build(baselines, index)) is not None}
+    widths = _widths(session, [index.oid for index in indexes if index.oid not in own], budget)
     found = {}
     for index in indexes:
-        baseline = baselines.get(index.label)
+        baseline = own.get(index.oid)
         if baseline is not None and index.rows:
             found[index.oid] = _against(index, baseline)
         else:
             width, changed = widths.get(index.oid, (None, 0))
             found[index.oid] = _estimated(index, width, changed, block_bytes)
     return found
+
+
+def _of_this_build(baselines: Mapping[str, Baseline], index: Index) -> Baseline | None:
+    known = baselines.get(index.label)
+    return known if known and (known.oid, known.fillfactor) == (index.oid, index.fillfactor) else None
 
 
 def _against(index: Index, baseline: Baseline) -> Bloat:
@@ -105,20 +117,20 @@ def measure(session: Session, facts: ServerFacts, index: Index) -> Bloat:
     """Read the whole index by pgstatindex, within the session's statement_timeout."""
     if index.method != "btree":
         command = f"REINDEX INDEX CONCURRENTLY {index.label}"
-        return _unknown(f"nothing measures a {index.method} index; {command} if it grew without reason")
+        return unknown(f"nothing measures a {index.method} index; {command} if it grew without reason")
     if facts.pgstattuple_schema is None:
-        return _unknown("extension pgstattuple is not installed; CREATE EXTENSION pgstattuple settles it")
+        return unknown("extension pgstattuple is not installed; CREATE EXTENSION pgstattuple settles it")
     if not facts.may_scan:
-        return _unknown("this role may not measure; GRANT pg_stat_scan_tables settles it")
+        return unknown("this role may not measure; GRANT pg_stat_scan_tables settles it")
     query = sql.SQL(
         "SELECT index_size, leaf_pages, internal_pages, avg_leaf_density FROM {}.pgstatindex({}::oid::regclass)"
     ).format(sql.Identifier(facts.pgstattuple_schema), sql.Literal(index.oid))
     try:
         row = cast(tuple[int, int, int, float], session.execute(query).fetchone())
     except psycopg.errors.QueryCanceled:
-        return _unknown("measuring took too long; raise maintenance.inspection_seconds")
+        return unknown("measuring it took too long; raise maintenance.inspection_seconds, or give it a longer window")
     except _NOT_NOW as error:
-        return _unknown(" ".join(str(error).split()))
+        return unknown(" ".join(str(error).split()))
     size, leaves, internal, density = row
     fresh = fresh_bytes(leaves, internal, density, index.fillfactor, facts.block_bytes)
     return Bloat(waste_share=max(0.0, 1 - fresh / max(size, 1)), method="pgstatindex", trust="measured")
@@ -139,36 +151,34 @@ def measure_suspects(
     indexes: Sequence[Index],
     suspected: Mapping[int, Bloat],
     share: float,
-    seconds: float,
+    budget: Budget,
 ) -> dict[int, Bloat]:
     """Measure what may be bloated, the largest likely waste first, until the time is over; the rest says so.
 
     An index that its own baseline clears is not read. A low-trust estimate only orders: it clears nothing.
     """
-    elapsed = stopwatch()
     order = sorted(indexes, key=lambda index: -(suspected[index.oid].waste_share or share) * index.size_bytes)
     found = {}
     for index in order:
         stopping.raise_if_stopped()
         cheap = suspected[index.oid]
-        left = seconds - elapsed()
         if cheap.trust == "high" and (cheap.waste_share or 0) < share:
             found[index.oid] = cheap
-        elif left <= 0:
-            found[index.oid] = _unknown("there was no time left to measure it; raise maintenance.inspection_seconds")
+        elif budget.left_seconds() <= 0:
+            found[index.oid] = unknown(f"there was no time left to measure it: {budget.reason}")
         else:
-            session.execute(sql.SQL("SET statement_timeout = {}").format(sql.Literal(f"{max(1, int(left * 1000))}ms")))
+            budget.limit(session)
             found[index.oid] = measure(session, facts, index)
-    session.execute("SET statement_timeout = 0")
     return found
 
 
-def _unknown(reason: str) -> Bloat:
+def unknown(reason: str) -> Bloat:
+    """Nothing is known of it, for that reason."""
     return Bloat(waste_share=None, method="none", trust="none", reason=reason)
 
 
-def _widths(session: Session, oids: list[int]) -> dict[int, tuple[float | None, int]]:
-    rows = session.execute(queries.load("inspect/index_widths"), {"oids": oids}).fetchall()
+def _widths(session: Session, oids: list[int], budget: Budget) -> dict[int, tuple[float | None, int]]:
+    rows = budget.read(session, queries.load("inspect/index_widths"), {"oids": oids}) or []
     return {
         int(cast(int, oid)): (None if width is None else float(cast(float, width)), int(cast(int, changed)))
         for oid, width, changed in rows

@@ -1,29 +1,36 @@
 """Tables and indexes as the catalogs and statistics show them: one query each, no table is read."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
-from psycopg import Connection, sql
+import psycopg
+from psycopg import sql
 from pydantic import Field
 
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres import queries
+from tasks.postgres.connection import lost
+from tasks.postgres.inspect.budget import Budget, Session
 
-Session = Connection[tuple[object, ...]]
 Row = TypeVar("Row", bound=Frozen)
 OLDEST_TESTED, NEWEST_TESTED = 15, 18
 # What is looked for beside the plan: the statement in queries/inspect, and how much it matters.
 _QUESTIONS = {
+    "hidden_sessions": Verdict.SKIP,
+    "hidden_sequences": Verdict.SKIP,
     "xmin_holders": Verdict.WARN,
     "invalid_indexes": Verdict.WARN,
     "sequences_near_end": Verdict.WARN,
     "autovacuum_behind": Verdict.INFO,
     "duplicate_indexes": Verdict.INFO,
     "overlapping_indexes": Verdict.INFO,
+    "unused_indexes": Verdict.INFO,
     "unindexed_foreign_keys": Verdict.INFO,
 }
 _OLD_TRANSACTIONS = 1_000_000
 _SEQUENCE_SHARE = 0.8
+_UNUSED_BYTES = 1024**2
 
 
 class Table(Frozen):
@@ -45,6 +52,11 @@ class Table(Frozen):
     multixact_freeze_max_age: int
     analyzed: bool = Field(description="Whether it ever was, since statistics were reset")
     may_maintain: bool = Field(description="Whether this role may vacuum it")
+    last_vacuum: datetime | None = Field(default=None, description="By hand or by autovacuum; None: never, or unknown")
+    last_analyze: datetime | None = Field(default=None, description="By hand or by autovacuum; None: never, or unknown")
+    scans: int = Field(default=0, description="Sequential scans since statistics were reset")
+    hot_share: float | None = Field(default=None, description="Updates that touched no index, 0 to 1; None: no updates")
+    fillfactor: int = Field(default=100, description="Percent of a page that inserts fill")
 
     @property
     def label(self) -> str:
@@ -75,6 +87,7 @@ class Index(Frozen):
     expression: bool
     fillfactor: int = Field(description="Percent of a leaf page that a build fills")
     location: str = Field(description="Folder of its tablespace on the server; empty: the data folder")
+    scans: int = Field(default=0, description="Since statistics were reset")
 
     @property
     def label(self) -> str:
@@ -102,6 +115,7 @@ class Inspection(Frozen):
     tables: tuple[Table, ...]
     indexes: tuple[Index, ...]
     checks: tuple[CheckResult, ...]
+    unread: str = Field(default="", description="Why tables and indexes were not read; empty when they were")
 
 
 def label(schema: str, name: str) -> str:
@@ -109,18 +123,20 @@ def label(schema: str, name: str) -> str:
     return ".".join(part if part.isidentifier() and part.islower() else f'"{part}"' for part in (schema, name))
 
 
-def inspect(session: Session, database: str) -> Inspection:
-    """Everything that a maintenance plan is made from; reads catalogs only."""
+def inspect(session: Session, database: str, budget: Budget) -> Inspection:
+    """Everything that a maintenance plan is made from; reads catalogs only, and says what it had no time for."""
     facts = read_facts(session)
     version = facts.server_version_num
-    tables = session.execute(queries.load("inspect/tables", version)).fetchall()
+    tables = budget.read(session, queries.load("inspect/tables", version))
+    indexes = budget.read(session, queries.load("inspect/indexes"))
     checks = [] if OLDEST_TESTED <= version // 10000 <= NEWEST_TESTED else [_untested(database, version)]
-    checks += [check for question in _QUESTIONS for check in _ask(session, database, question)]
+    checks += [check for question in _QUESTIONS for check in _ask(session, database, question, budget)]
     return Inspection(
         facts=facts,
-        tables=tuple(_model(Table, row) for row in tables),
-        indexes=read_indexes(session),
+        tables=tuple(_model(Table, row) for row in tables or ()),
+        indexes=tuple(_model(Index, row) for row in indexes or ()),
         checks=tuple(checks),
+        unread="" if tables is not None and indexes is not None else budget.reason,
     )
 
 
@@ -135,10 +151,19 @@ def read_facts(session: Session) -> ServerFacts:
     return _model(ServerFacts, cast(tuple[object, ...], row))
 
 
-def _ask(session: Session, database: str, question: str) -> list[CheckResult]:
-    bound = {"transactions": _OLD_TRANSACTIONS, "share": _SEQUENCE_SHARE}
-    rows = session.execute(queries.load(f"inspect/{question}"), bound).fetchall()
+def _ask(session: Session, database: str, question: str, budget: Budget) -> list[CheckResult]:
+    bound = {"transactions": _OLD_TRANSACTIONS, "share": _SEQUENCE_SHARE, "unused_bytes": _UNUSED_BYTES}
     name = question.replace("_", " ")
+    try:
+        rows = budget.read(session, queries.load(f"inspect/{question}"), bound)
+        reason = budget.reason
+    except psycopg.Error as error:
+        if lost(error):
+            raise
+        rows, reason = None, " ".join(str(error).split())
+    if rows is None:
+        message = f"was not looked at: {reason}"
+        return [CheckResult(name=name, target=database, verdict=Verdict.SKIP, message=message)]
     return [
         CheckResult(
             name=name,

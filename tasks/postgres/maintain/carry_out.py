@@ -1,6 +1,8 @@
 """Making a maintenance plan of one database, and carrying it out."""
 
 from collections.abc import Mapping
+from functools import partial
+from math import inf
 
 from pydantic import Field
 
@@ -9,7 +11,9 @@ from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.system import Database
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres.inspect.bloat import Baseline, Bloat, measure_suspects, suspect
+from tasks.postgres.inspect.budget import Budget
 from tasks.postgres.inspect.relations import Index, Inspection, inspect, read_indexes
+from tasks.postgres.inspect.table_bloat import measure_tables, table_checks
 from tasks.postgres.maintain import indexes, statements
 from tasks.postgres.maintain.history import Diary, Outcome
 from tasks.postgres.maintain.plan import Action, Step, plan
@@ -25,25 +29,43 @@ class Planned(Frozen):
 
     inspection: Inspection
     bloat: dict[int, Bloat] = Field(description="By index oid, of the indexes that are large enough to matter")
+    table_bloat: dict[int, Bloat] = Field(description="By table oid, of the tables that are large enough to matter")
     steps: tuple[Step, ...]
+    methods: tuple[str, ...] = Field(description="The statement of each step")
 
 
-def make_plan(database: Database, policy: MaintenancePolicy, run_id: str, baselines: Mapping[str, Baseline]) -> Planned:
-    """Inspect the database and plan; changes nothing. Raises UnreachableError, RefusedError."""
+def make_plan(
+    database: Database,
+    policy: MaintenancePolicy,
+    run_id: str,
+    baselines: Mapping[str, Baseline],
+    rest_seconds: float = inf,
+) -> Planned:
+    """Inspect the database and plan; changes nothing. Raises UnreachableError, RefusedError.
+
+    The inspection keeps to its own limit and to the rest of the window.
+    """
+    own = "maintenance.inspection_seconds are over; raise them"
+    reason = own if policy.inspection_seconds <= rest_seconds else "the window closed"
+    budget = Budget(min(policy.inspection_seconds, rest_seconds), reason)
     with maintaining(database, run_id, {"lock_timeout": "5s"}) as session:
-        inspection = inspect(session, database.name)
+        inspection = inspect(session, database.name, budget)
         large = [
             index for index in inspection.indexes if index.valid and index.size_bytes >= max(1, policy.index_bytes)
         ]
-        suspected = suspect(session, large, baselines, inspection.facts.block_bytes)
-        bloat = measure_suspects(
-            session, inspection.facts, large, suspected, policy.index_waste_share, policy.inspection_seconds
+        suspected = suspect(session, large, baselines, inspection.facts.block_bytes, budget)
+        bloat = measure_suspects(session, inspection.facts, large, suspected, policy.index_waste_share, budget)
+        tables = measure_tables(
+            session, inspection.facts, inspection.tables, policy.table_bytes, policy.table_waste_share, budget
         )
-    return Planned(inspection=inspection, bloat=bloat, steps=plan(inspection, bloat, policy))
+    steps = plan(inspection, bloat, policy)
+    version = inspection.facts.server_version_num
+    methods = tuple(statements.statement([step], policy, version).as_string() for step in steps)
+    return Planned(inspection=inspection, bloat=bloat, table_bloat=tables, steps=steps, methods=methods)
 
 
-def checks_of(database: str, planned: Planned) -> list[CheckResult]:
-    """What the inspection found beside the plan: its own checks, and the indexes of which nothing is known."""
+def checks_of(database: str, planned: Planned, policy: MaintenancePolicy) -> list[CheckResult]:
+    """What the inspection found beside the plan: its own checks, tables that are air, and what is not known."""
     by_oid = {index.oid: index for index in planned.inspection.indexes}
     unknown = [
         CheckResult(
@@ -55,13 +77,17 @@ def checks_of(database: str, planned: Planned) -> list[CheckResult]:
         for oid, bloat in planned.bloat.items()
         if bloat.waste_share is None
     ]
-    return [*planned.inspection.checks, *unknown]
+    if planned.inspection.unread:
+        message = f"tables or indexes were not read: {planned.inspection.unread}"
+        unknown.append(CheckResult(name="inspection", target=database, verdict=Verdict.INCOMPLETE, message=message))
+    tables = table_checks(database, planned.inspection.tables, planned.table_bloat, policy.table_waste_share)
+    return [*planned.inspection.checks, *tables, *unknown]
 
 
 def carry_out(
     database: Database, policy: MaintenancePolicy, run_id: str, planned: Planned, rest: Rest, diary: Diary
-) -> dict[str, float]:
-    """Do what was planned, until the window closes; return bytes per row of the indexes that were built anew.
+) -> dict[str, Baseline]:
+    """Do what was planned, until the window closes; return the baselines of the indexes that were built anew.
 
     Raises UnreachableError when the server goes away: plan again, the diary holds what was done.
     """
@@ -78,26 +104,34 @@ def carry_out(
         once = statements.database_statistics(session.info.server_version)
         if once is not None and any(step.action is not Action.ANALYZE for step in on_tables) and not rest.over():
             session.execute(once)
-        return _rebuild(session, watcher, policy, planned, rest, diary)
+        cleaner = partial(maintaining, database, run_id, stoppable=False)
+        return _rebuild(session, watcher, cleaner, policy, planned, rest, diary)
 
 
 def _rebuild(
-    session: Session, watcher: Session, policy: MaintenancePolicy, planned: Planned, rest: Rest, diary: Diary
-) -> dict[str, float]:
-    built: dict[str, float] = {}
+    session: Session,
+    watcher: Session,
+    cleaner: indexes.Cleaner,
+    policy: MaintenancePolicy,
+    planned: Planned,
+    rest: Rest,
+    diary: Diary,
+) -> dict[str, Baseline]:
+    built: dict[str, Baseline] = {}
     steps = _of(planned, Action.REINDEX)
     # Sizes as they are now: hours may have passed since the plan.
     now: dict[int, Index] = {index.oid: index for index in read_indexes(session)} if steps else {}
     for step in steps:
         stopping.raise_if_stopped()
         index = now.get(step.oid)
-        outcome = indexes.rebuild(session, watcher, step, index, policy, planned.inspection.facts, rest)
+        outcome = indexes.rebuild(session, watcher, cleaner, step, index, policy, planned.inspection.facts, rest)
         diary.add(outcome)
         if outcome.verdict is Verdict.OK and index is not None and outcome.changed:
-            per_row = indexes.bytes_per_row(session, index)
+            known = indexes.baseline(session, index)
             # Of a small build the fixed pages would be counted as rows, and hide what it grows to.
-            if per_row and per_row * index.rows >= policy.index_bytes:
-                built[index.label] = per_row
+            if known and known.bytes_per_row * index.rows >= policy.index_bytes:
+                built[index.label] = known
+    stopping.raise_if_stopped()
     return built
 
 

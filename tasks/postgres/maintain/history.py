@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ PLANS, OUTCOMES, BASELINES = "maintenance-plans", "maintenance", "index-baseline
 # Bytes per second until there is history; said so in the plan. From a rebuild of 1 GB on two cores, halved twice.
 ASSUMED = {Action.FREEZE: 50e6, Action.VACUUM: 50e6, Action.ANALYZE: 200e6, Action.REINDEX: 15e6}
 _HISTORY = timedelta(days=400)
-_START_SECONDS = 1.0
+_START_SECONDS, _SMALL_START_SECONDS = 1.0, 0.05
 _TELLING_BYTES = 64 * 1024**2
 _RECENT = timedelta(days=8)
 _WRITE_SECONDS = 30.0
@@ -63,6 +63,7 @@ class Rates:
 
     def expect(self, step: Step) -> Expectation:
         """From the target's own history, else from the same work on others, else from an assumed rate."""
+        start = _SMALL_START_SECONDS if step.small else _START_SECONDS
         for former, source in (
             (self._by_target[step.key], "its own history"),
             (self._by_action[step.action], f"history of {step.action}"),
@@ -70,9 +71,9 @@ class Rates:
             done = sum(size for size, _ in former)
             if done:
                 rate = done / sum(seconds for _, seconds in former)
-                return Expectation(seconds=_START_SECONDS + step.size_bytes / rate, source=source)
+                return Expectation(seconds=start + step.size_bytes / rate, source=source)
         rate = ASSUMED.get(step.action, 1e9)
-        return Expectation(seconds=_START_SECONDS + step.size_bytes / rate, source="assumed, no history yet")
+        return Expectation(seconds=start + step.size_bytes / rate, source="assumed, no history yet")
 
 
 def keep_plan(store: Store, system: str, database: str, run_id: str, steps: Sequence[Step]) -> None:
@@ -111,8 +112,20 @@ class Diary:
     def add(self, outcome: Outcome) -> None:
         """Take down one outcome; a kill loses those of the last half minute, whose work the next plan sees as done."""
         _LOG.info("%s %s: %s: %s", outcome.verdict, self._database, outcome.step.key, outcome.message)
+        self._keep([outcome])
+
+    def add_together(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Take down what one statement did; one line of log for all of it."""
+        if not outcomes:
+            return
+        first, last = outcomes[0].step, outcomes[-1].step.target
+        said = f"{len(outcomes)} small tables by one statement in {seconds:.1f} s, {first.target} to {last}"
+        _LOG.info("%s %s: %s: %s", Verdict.worst([one.verdict for one in outcomes]), self._database, first.action, said)
+        self._keep(outcomes)
+
+    def _keep(self, outcomes: Sequence[Outcome]) -> None:
         with self._lock:
-            self._waiting.append(outcome)
+            self._waiting += outcomes
             if self._since_write() > _WRITE_SECONDS:
                 self._write()
 
@@ -152,18 +165,15 @@ def baselines(store: Store, system: str, database: str) -> dict[str, Baseline]:
     """What freshly built indexes needed, by SCHEMA.NAME."""
     rows = journal.fold(store, system, BASELINES, ("database", "index"))
     return {
-        row["index"]: Baseline(bytes_per_row=row["bytes_per_row"], day=row["day"])
+        row["index"]: Baseline(**{field: row[field] for field in Baseline.model_fields})
         for row in rows
-        if row["database"] == database
+        # What was kept before builds were told apart by their number holds for none.
+        if row["database"] == database and "oid" in row
     }
 
 
-def keep_baselines(store: Store, system: str, database: str, run_id: str, built: dict[str, float]) -> None:
+def keep_baselines(store: Store, system: str, database: str, run_id: str, built: Mapping[str, Baseline]) -> None:
     """Remember bytes per row of indexes that were built just now."""
-    day = f"{utc_now():%Y-%m-%d}"
-    rows = [
-        {"database": database, "index": index, "bytes_per_row": round(value, 3), "day": day}
-        for index, value in built.items()
-    ]
+    rows = [{"database": database, "index": index, **known.model_dump()} for index, known in built.items()]
     if rows:
         journal.append(store, system, BASELINES, rows, f"{run_id}-{database}")

@@ -1,27 +1,32 @@
 """Rebuilding indexes beside writers, and removing what dead rebuilds left."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import cast
 
 import psycopg
 from psycopg import sql
 
 from tasks.base import stopping
-from tasks.base.clock import stopwatch
+from tasks.base.clock import stopwatch, utc_now
 from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.words import Verdict
 from tasks.postgres import queries
-from tasks.postgres.inspect.bloat import measure
+from tasks.postgres.connection import lost
+from tasks.postgres.inspect.bloat import Baseline, measure
 from tasks.postgres.inspect.relations import Index, ServerFacts, qualified
 from tasks.postgres.maintain import statements
 from tasks.postgres.maintain.gates import closed, disk_closed, watching
 from tasks.postgres.maintain.history import Outcome
 from tasks.postgres.maintain.plan import Step
 from tasks.postgres.maintain.rest import Rest
-from tasks.postgres.maintain.session import Session, lost
+from tasks.postgres.maintain.session import Session
 
-# A leftover is dropped in a moment unless an old transaction is in the way; then the next run does it.
-_DROP_SECONDS = 60
+# A leftover is dropped in a moment unless an old transaction is in the way; then the next run does it. A stopped run
+# has eight seconds in all.
+_DROP_SECONDS, _DROP_WHEN_STOPPED_SECONDS = 60, 5
 _MEASURE_LOCK_SECONDS = 5
+Cleaner = Callable[[], AbstractContextManager[Session]]
 
 
 def drop_leftover(session: Session, step: Step, index: Index | None) -> Outcome:
@@ -30,7 +35,7 @@ def drop_leftover(session: Session, step: Step, index: Index | None) -> Outcome:
     found = _leftovers(session, index.table_oid) if index else []
     if index is None or (index.schema_name, index.name) not in found:
         return Outcome(step=step, verdict=Verdict.INFO, message="is gone, or a running rebuild is at work on it")
-    left = _drop(session, [(index.schema_name, index.name)])
+    left = _drop(session, [(index.schema_name, index.name)], _DROP_SECONDS)
     if left:
         return Outcome(step=step, verdict=Verdict.WARN, message=left, seconds=elapsed())
     message = f"dropped, {index.size_bytes} bytes"
@@ -40,6 +45,7 @@ def drop_leftover(session: Session, step: Step, index: Index | None) -> Outcome:
 def rebuild(
     session: Session,
     watcher: Session,
+    cleaner: Cleaner,
     step: Step,
     index: Index | None,
     policy: MaintenancePolicy,
@@ -48,7 +54,7 @@ def rebuild(
 ) -> Outcome:
     """Measure once more, ask the gates, rebuild while they are watched; no leftover stays, however it ends.
 
-    `watcher` is a session of its own that asks the gates.
+    `watcher` is a session of its own that asks the gates, `cleaner` opens one that a stop does not cancel.
     """
     elapsed = stopwatch()
     if index is None:
@@ -61,7 +67,8 @@ def rebuild(
         bloat = measure(session, facts, index)
     _set(session, "lock_timeout", "0")
     if bloat.waste_share is None:
-        return Outcome(step=step, verdict=Verdict.SKIP, message=bloat.reason, seconds=elapsed())
+        stopping.raise_if_stopped()
+        return Outcome(step=step, verdict=Verdict.SKIP, message=rest.over() or bloat.reason, seconds=elapsed())
     if bloat.waste_share < policy.index_waste_share:
         message = f"not needed: {bloat.waste_share:.0%} of {index.size_bytes} bytes would be free"
         return Outcome(step=step, verdict=Verdict.OK, message=message, seconds=elapsed(), changed=False)
@@ -76,28 +83,39 @@ def rebuild(
         return Outcome(step=step, verdict=Verdict.SKIP, message=f"not begun: {gate}", seconds=elapsed())
     with watching(session, ask) as reasons:
         try:
-            session.execute(statements.statement(step, policy, facts.server_version_num))
+            session.execute(statements.statement([step], policy, facts.server_version_num))
             ended = None
         except psycopg.Error as error:
             ended = error
-    return _judged(session, step, index, ended, reasons, elapsed())
+    return _judged(session, cleaner, step, index, ended, reasons, elapsed())
 
 
 def _judged(
-    session: Session, step: Step, index: Index, ended: psycopg.Error | None, reasons: list[str], seconds: float
+    session: Session,
+    cleaner: Cleaner,
+    step: Step,
+    index: Index,
+    ended: psycopg.Error | None,
+    reasons: list[str],
+    seconds: float,
 ) -> Outcome:
     if ended is not None and lost(ended):
         raise ended
-    stopping.raise_if_stopped()
-    left = _drop(session, _leftovers(session, index.table_oid))
+    stopped = stopping.stop_requested()
+    if stopped:
+        with cleaner() as fresh:
+            left = _drop(fresh, _leftovers(fresh, index.table_oid), _DROP_WHEN_STOPPED_SECONDS)
+    else:
+        left = _drop(session, _leftovers(session, index.table_oid), _DROP_SECONDS)
     if ended is not None:
         cancelled = isinstance(ended, psycopg.errors.QueryCanceled)
-        said = f"cancelled: {reasons[0] if reasons else 'by another session'}"
+        by = reasons[0] if reasons else "the run was stopped" if stopped else "by another session"
+        said = f"cancelled: {by}"
         message = said if cancelled else " ".join(str(ended).split())
         verdict = Verdict.WARN if cancelled else Verdict.FAIL
         return Outcome(step=step, verdict=verdict, message=f"{message}{left and '; '}{left}", seconds=seconds)
-    name = {"schema": index.schema_name, "name": index.name}
-    row = session.execute(queries.load("index_state"), name).fetchone()
+    stopping.raise_if_stopped()
+    row = _state(session, index)
     if row is None or not row[2] or left:
         message = left or "is not valid after its rebuild; look at the server's log"
         return Outcome(step=step, verdict=Verdict.FAIL, message=message, seconds=seconds)
@@ -106,10 +124,18 @@ def _judged(
     return Outcome(step=step, verdict=Verdict.OK, message=message, seconds=seconds)
 
 
-def bytes_per_row(session: Session, index: Index) -> float | None:
-    """What the index needs for a row now; None when it holds none or is gone."""
-    row = session.execute(queries.load("index_state"), {"schema": index.schema_name, "name": index.name}).fetchone()
-    return int(cast(int, row[0])) / int(cast(int, row[1])) if row and row[1] else None
+def baseline(session: Session, index: Index) -> Baseline | None:
+    """What the index that was built just now needs for a row; None when it holds none or is gone."""
+    row = _state(session, index)
+    if row is None or not row[1]:
+        return None
+    size, rows, oid = (int(cast(int, row[place])) for place in (0, 1, 3))
+    return Baseline(oid=oid, fillfactor=index.fillfactor, bytes_per_row=size / rows, day=f"{utc_now():%Y-%m-%d}")
+
+
+def _state(session: Session, index: Index) -> tuple[object, ...] | None:
+    name = {"schema": index.schema_name, "name": index.name}
+    return session.execute(queries.load("index_state"), name).fetchone()
 
 
 def _leftovers(session: Session, table_oid: int) -> list[tuple[str, str]]:
@@ -117,9 +143,9 @@ def _leftovers(session: Session, table_oid: int) -> list[tuple[str, str]]:
     return [(str(schema), str(name)) for schema, name in rows]
 
 
-def _drop(session: Session, names: list[tuple[str, str]]) -> str:
+def _drop(session: Session, names: list[tuple[str, str]], seconds: int) -> str:
     """Drop them; what could not be dropped in time is said, with the command."""
-    _set(session, "statement_timeout", f"{_DROP_SECONDS}s")
+    _set(session, "statement_timeout", f"{seconds}s")
     try:
         for schema, name in names:
             statement = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(qualified(schema, name))

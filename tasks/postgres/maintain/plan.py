@@ -11,6 +11,7 @@ from tasks.base.words import Frozen
 from tasks.postgres.inspect.bloat import Bloat
 from tasks.postgres.inspect.relations import Index, Inspection, Table
 
+SMALL_BYTES = 8 * 1024**2
 LEFTOVER = re.compile(r"_cc(new|old)\d*$")
 
 
@@ -38,6 +39,11 @@ class Step(Frozen):
     xid_age: int = Field(default=0, description="Of the table, when the plan was made")
     with_analyze: bool = Field(default=False, description="A vacuum that refreshes statistics in the same pass")
     refused: str = Field(default="", description="Why it will not be done, and what to do instead")
+
+    @property
+    def small(self) -> bool:
+        """Whether it shares its statement with others like it: of small tables the round trips cost the most."""
+        return self.size_bytes <= SMALL_BYTES and self.action in (Action.FREEZE, Action.VACUUM, Action.ANALYZE)
 
     @property
     def key(self) -> str:

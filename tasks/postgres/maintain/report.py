@@ -1,14 +1,19 @@
 """The report of a maintenance run: the plan in its order, and how each step ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from tasks.base.words import CheckResult, FlowResult, Verdict
+from tasks.postgres.inspect.bloat import Bloat, unknown
+from tasks.postgres.inspect.relations import Index, Table
 from tasks.postgres.maintain import history
 from tasks.postgres.maintain.plan import Step
 from tasks.repository.store import Store
 
 Row = dict[str, Any]
+_SMALL = unknown("it is smaller than what is measured")
 
 
 class MaintenanceResult(FlowResult):
@@ -21,6 +26,7 @@ class MaintenanceResult(FlowResult):
         "target",
         "size_bytes",
         "why",
+        "method",
         "expected_seconds",
         "expected_from",
         "verdict",
@@ -28,18 +34,38 @@ class MaintenanceResult(FlowResult):
         "message",
     )
     rows: tuple[Row, ...] = ()
+    # One row per table and index as the inspection found them; only in their CSV, they may be many.
+    tables: tuple[Row, ...] = Field(default=(), exclude=True)
+    indexes: tuple[Row, ...] = Field(default=(), exclude=True)
 
     def csv_rows(self) -> list[dict[str, object]]:
         """The plan in its order, with how each step ended; without that when it is only a plan."""
         return list(self.rows)
 
+    def further_csv(self) -> dict[str, tuple[Sequence[str], list[dict[str, object]]]]:
+        """What the plan was made from: every table and index with its figures, and how bloat is known."""
+        return {
+            "tables": (("database", *Table.model_fields, *Bloat.model_fields), list(self.tables)),
+            "indexes": (("database", *Index.model_fields, *Bloat.model_fields), list(self.indexes)),
+        }
 
-def rows_of(store: Store, system: str, database: str, run_id: str, steps: Sequence[Step]) -> list[Row]:
+
+def figures_of(database: str, relations: Sequence[Table | Index], bloat: Mapping[int, Bloat]) -> list[Row]:
+    """One row per table or index: what the catalogs say, and the share that is air, with how that is known."""
+    return [
+        {"database": database, **relation.model_dump(mode="json"), **bloat.get(relation.oid, _SMALL).model_dump()}
+        for relation in relations
+    ]
+
+
+def rows_of(
+    store: Store, system: str, database: str, run_id: str, steps: Sequence[Step], methods: Sequence[str]
+) -> list[Row]:
     """What earlier tries of this run did, then the plan, each with its outcome as far as there is one."""
     rates = history.Rates(store, system, database)
     outcomes = {row["key"]: row for row in history.outcomes_of(store, system, database, run_id)}
     rows = []
-    for step in steps:
+    for step, method in zip(steps, methods, strict=True):
         expected, ended = rates.expect(step), outcomes.pop(step.key, {})
         rows.append(
             {
@@ -47,6 +73,7 @@ def rows_of(store: Store, system: str, database: str, run_id: str, steps: Sequen
                 "target": step.target,
                 "size_bytes": step.size_bytes,
                 "why": step.why,
+                "method": method,
                 "expected_seconds": round(expected.seconds, 1),
                 "expected_from": expected.source,
                 "verdict": ended.get("verdict", ""),

@@ -18,10 +18,11 @@ class Rest:
             return ""
         return f"the window closed at {iso(self._opening.end)}"
 
-    def refuses(self, step: Step) -> str:
-        """Why a step must not begin; empty when it will fit."""
+    def refuses(self, *steps: Step) -> str:
+        """Why steps must not begin, one after the other; empty when they will fit."""
         left = self._opening.rest_seconds(utc_now())
-        expected = self._rates.expect(step)
-        if left <= 0 or expected.seconds <= left:
+        expected = [self._rates.expect(step) for step in steps]
+        seconds = sum(one.seconds for one in expected)
+        if left <= 0 or seconds <= left:
             return self.over()
-        return f"needs about {expected.seconds:.0f} s ({expected.source}), the window closes in {left:.0f} s"
+        return f"needs about {seconds:.0f} s ({expected[0].source}), the window closes in {left:.0f} s"

@@ -1,7 +1,7 @@
 """Sessions that maintain: gentle by policy, cancelled on a stop and at the window's end."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import psycopg
 from psycopg import Connection, sql
@@ -10,7 +10,7 @@ from tasks.base import stopping
 from tasks.base.errors import IncompleteError, NightshiftError, RefusedError, StoppedError, UnreachableError
 from tasks.base.system import Database
 from tasks.postgres import queries
-from tasks.postgres.connection import connect
+from tasks.postgres.connection import connect, lost
 
 Session = Connection[tuple[object, ...]]
 # Limits that a role has for its daily work are not meant for maintenance; and a server that cannot tell that its
@@ -19,12 +19,17 @@ _SETTINGS = {"statement_timeout": "0", "lock_timeout": "0", "client_connection_c
 
 
 @contextmanager
-def maintaining(database: Database, run_id: str, settings: dict[str, str] | None = None) -> Iterator[Session]:
-    """An autocommitting session on the primary; what the server says inside the block becomes ours."""
+def maintaining(
+    database: Database, run_id: str, settings: dict[str, str] | None = None, *, stoppable: bool = True
+) -> Iterator[Session]:
+    """An autocommitting session on the primary; what the server says inside the block becomes ours.
+
+    A stop cancels what it does, unless it is the one that cleans up behind those that were stopped.
+    """
     name = f"nightshift:maintenance:{run_id}"
     with connect(database, application_name=name, dsn=database.lock_dsn) as session:
         session.autocommit = True
-        with stopping.on_stop(session.cancel):
+        with stopping.on_stop(session.cancel) if stoppable else nullcontext():
             try:
                 session.execute(queries.load("keep_session"))
                 for key, value in {**_SETTINGS, **(settings or {})}.items():
@@ -32,11 +37,6 @@ def maintaining(database: Database, run_id: str, settings: dict[str, str] | None
                 yield session
             except psycopg.Error as error:
                 raise translated(database, error) from None
-
-
-def lost(error: psycopg.Error) -> bool:
-    """True when the session is gone; a full disk or a deadlock is an OperationalError too, and leaves it alive."""
-    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def translated(database: Database, error: psycopg.Error) -> NightshiftError:

@@ -1,5 +1,7 @@
 """Statements of maintenance as psycopg.sql objects; nothing here is executed."""
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
 from tasks.base.maintenance import MaintenancePolicy
@@ -9,16 +11,22 @@ from tasks.postgres.maintain.plan import Action, Step
 _BUFFERS_SINCE, _ONLY_SINCE = 160000, 180000
 
 
-def statement(step: Step, policy: MaintenancePolicy, server_version_num: int) -> sql.Composed:
-    """The statement that carries out a step on a table, or rebuilds an index."""
-    target = qualified(step.schema_name, step.name)
+def statement(steps: Sequence[Step], policy: MaintenancePolicy, server_version_num: int) -> sql.Composed:
+    """The statement that carries out steps on tables, all of one kind, or a single one on an index."""
+    step, targets = steps[0], [qualified(one.schema_name, one.name) for one in steps]
     if step.action is Action.REINDEX:
-        return sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(target)
+        return sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(targets[0])
+    if step.action is Action.DROP_LEFTOVER:
+        return sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(targets[0])
     options = _options(step, policy, server_version_num)
     verb = "ANALYZE" if step.action is Action.ANALYZE else "VACUUM"
     # From 18 on a table that others inherit from would take them with it, which are steps of their own.
     only = sql.SQL("ONLY " if server_version_num >= _ONLY_SINCE else "")
-    return sql.SQL("{} ({}) {}{}").format(sql.SQL(verb), sql.SQL(", ").join(map(sql.SQL, options)), only, target)
+    return sql.SQL("{} ({}) {}").format(
+        sql.SQL(verb),
+        sql.SQL(", ").join(map(sql.SQL, options)),
+        sql.SQL(", ").join(only + target for target in targets),
+    )
 
 
 def _options(step: Step, policy: MaintenancePolicy, server_version_num: int) -> list[str]:

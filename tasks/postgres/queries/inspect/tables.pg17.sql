@@ -12,9 +12,15 @@ SELECT c.oid::bigint, coalesce((SELECT inhparent FROM pg_inherits WHERE inhrelid
                 CASE WHEN t.relminmxid <> '0' THEN mxid_age(t.relminmxid) END, 0)::bigint,
        least((SELECT option_value::bigint FROM pg_options_to_table(c.reloptions) WHERE option_name = 'autovacuum_freeze_max_age'),
              current_setting('autovacuum_freeze_max_age')::bigint),
-       current_setting('autovacuum_multixact_freeze_max_age')::bigint,
+       least((SELECT option_value::bigint FROM pg_options_to_table(c.reloptions) WHERE option_name = 'autovacuum_multixact_freeze_max_age'),
+             current_setting('autovacuum_multixact_freeze_max_age')::bigint),
        greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NOT NULL OR c.oid = 'pg_statistic'::regclass,
-       has_table_privilege(c.oid, 'MAINTAIN') OR (NOT c.relisshared AND pg_has_role(d.datdba, 'USAGE'))
+       has_table_privilege(c.oid, 'MAINTAIN') OR (NOT c.relisshared AND pg_has_role(d.datdba, 'USAGE')),
+       greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)),
+       greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)),
+       pg_stat_get_numscans(c.oid),
+       pg_stat_get_tuples_hot_updated(c.oid)::float8 / nullif(pg_stat_get_tuples_updated(c.oid), 0),
+       coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'), 100)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_database d ON d.datname = current_database()

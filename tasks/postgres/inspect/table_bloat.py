@@ -1,0 +1,116 @@
+"""How much of a table is air: an estimate from the statistics finds the candidates, pgstattuple_approx measures them.
+
+Nothing is done about it here: only a rewrite gives the space back, and that locks the table.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+from typing import cast
+
+import psycopg
+from psycopg import sql
+
+from tasks.base import stopping
+from tasks.base.words import CheckResult, Verdict
+from tasks.postgres import queries
+from tasks.postgres.connection import lost
+from tasks.postgres.inspect.bloat import Bloat, unknown
+from tasks.postgres.inspect.budget import Budget, Session
+from tasks.postgres.inspect.relations import ServerFacts, Table
+
+# Page header; a row's header with its line pointer, and the alignment of rows (storage/bufpage.h, htup_details.h).
+_PAGE_HEADER_BYTES, _ROW_HEADER_BYTES, _ALIGNMENT_BYTES = 24, 28, 8
+_STALE_SHARE = 0.1
+
+
+def measure_tables(
+    session: Session, facts: ServerFacts, tables: Iterable[Table], least_bytes: int, share: float, budget: Budget
+) -> dict[int, Bloat]:
+    """By oid of the tables that are large enough: the estimate of those it clears, else what was measured."""
+    large = [table for table in tables if table.kind != "p" and table.size_bytes >= max(1, least_bytes)]
+    rows = budget.read(session, queries.load("inspect/table_widths"), {"oids": [table.oid for table in large]})
+    widths = {int(cast(int, oid)): cast(float | None, width) for oid, width in rows or ()}
+    found = {}
+    for table in sorted(large, key=lambda one: -one.size_bytes):
+        stopping.raise_if_stopped()
+        estimate = estimated(table, widths.get(table.oid), facts.block_bytes)
+        if estimate.waste_share is not None and estimate.waste_share < share:
+            found[table.oid] = estimate
+        elif budget.left_seconds() <= 0:
+            found[table.oid] = unknown(f"there was no time left to measure it: {budget.reason}")
+        else:
+            budget.limit(session)
+            found[table.oid] = _measure(session, facts, table)
+    return found
+
+
+def estimated(table: Table, width: float | None, block_bytes: int) -> Bloat:
+    """The statistics' estimate of the air in a table without its TOAST, or the reason why there is none.
+
+    `width` is the average bytes of a row's columns, as they lie in the table itself.
+    """
+    if not table.rows or width is None:
+        return unknown(
+            "statistics are missing, or pg_read_all_data is; ANALYZE or GRANT pg_read_all_data settles it"
+            if table.rows
+            else "the number of rows is not known; ANALYZE settles it"
+        )
+    if table.changed_rows > _STALE_SHARE * table.rows:
+        return unknown(f"{table.changed_rows} rows changed since the statistics; ANALYZE settles it")
+    row = ceil(width / _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES + _ROW_HEADER_BYTES
+    fresh = ceil(table.rows * row / ((block_bytes - _PAGE_HEADER_BYTES) * table.fillfactor / 100)) * block_bytes
+    return Bloat(
+        waste_share=max(0.0, 1 - fresh / table.size_bytes),
+        method="estimate from statistics",
+        trust="low",
+        reason="padding between columns, and TOAST, are not in the statistics",
+    )
+
+
+def _measure(session: Session, facts: ServerFacts, table: Table) -> Bloat:
+    if facts.pgstattuple_schema is None:
+        return unknown("extension pgstattuple is not installed; CREATE EXTENSION pgstattuple settles it")
+    if not facts.may_scan:
+        return unknown("this role may not measure; GRANT pg_stat_scan_tables settles it")
+    query = sql.SQL(queries.load("inspect/table_free").decode()).format(
+        schema=sql.Identifier(facts.pgstattuple_schema), oid=sql.Literal(table.oid)
+    )
+    try:
+        row = session.execute(query).fetchone()
+    except psycopg.errors.QueryCanceled:
+        stopping.raise_if_stopped()
+        return unknown("measuring it took too long; raise maintenance.inspection_seconds")
+    except psycopg.Error as error:
+        if lost(error):
+            raise
+        return unknown(" ".join(str(error).split()))
+    size, free = cast(tuple[int, float], row or (0, 0.0))
+    reserve = (1 - table.fillfactor / 100) * size
+    waste = max(0.0, free - reserve) / max(1, size)
+    return Bloat(waste_share=min(1.0, waste), method="pgstattuple_approx", trust="measured")
+
+
+def table_checks(database: str, tables: Sequence[Table], bloat: dict[int, Bloat], share: float) -> list[CheckResult]:
+    """INFO for each table that is mostly air, with the statement that would rewrite it; SKIP where it is not known."""
+    checks = []
+    for table in tables:
+        known = bloat.get(table.oid)
+        if known is None or (known.waste_share is not None and known.waste_share < share):
+            continue
+        measured = known.waste_share is not None
+        checks.append(
+            CheckResult(
+                name="table bloat",
+                target=f"{database} {table.label}",
+                verdict=Verdict.INFO if measured else Verdict.SKIP,
+                message=f"{known.waste_share:.0%} of {table.size_bytes} bytes are free or dead ({known.method}); "
+                "new rows will use it, only a rewrite gives it back"
+                if measured
+                else known.reason,
+                value=known.waste_share,
+                next_command=f"in a quiet hour, it locks the table: VACUUM (FULL, ANALYZE) {table.label}"
+                if measured
+                else "",
+            )
+        )
+    return checks
