@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tasks.base.capacity import CapacityPolicy
 from tasks.base.maintenance import MaintenancePolicy
+from tasks.base.performance import PerformancePolicy
 from tasks.base.schedule import Schedule
 from tasks.base.secrets import REFERENCE, Reference, mask
 from tasks.base.words import Frozen, LockPolicy, Zone
@@ -260,6 +261,7 @@ class System(Frozen):
     retention: RetentionPolicy = Field(default_factory=RetentionPolicy)
     maintenance: MaintenancePolicy = Field(default_factory=MaintenancePolicy)
     capacity: CapacityPolicy = Field(default_factory=CapacityPolicy)
+    performance: PerformancePolicy = Field(default_factory=PerformancePolicy)
     alerting: Alerting = Field(default_factory=Alerting)
     thresholds: Thresholds = Field(default_factory=Thresholds)
     schedules: tuple[Schedule, ...] = Field(default=(), description="What runs when, and which procedures it fulfils")

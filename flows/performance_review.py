@@ -1,0 +1,62 @@
+"""Which statements, indexes and settings make a database slow, since the last review; nothing is changed."""
+
+from typing import Annotated, Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from pydantic import Field
+
+from flows import _support
+from tasks.base.performance import Part
+from tasks.base.system import Database
+from tasks.postgres.review.report import PerformanceResult
+from tasks.postgres.review.server import review_server
+
+FLOW = "performance_review"
+
+
+@task(
+    name="review database",
+    task_run_name="review {database.name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    **_support.RETRIES,
+)
+def review_database(run: _support.Run, database: Database, days: float) -> Part:
+    """What the server's own counters say; each further source (its log, metrics) is one more part beside it."""
+    parts = [review_server(run.store, run.system, database, run.run_id, days)]
+    return Part.joined(parts)
+
+
+def _outcome(database: Database, future: PrefectFuture[Part]) -> Part:
+    try:
+        return future.result()
+    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
+        return Part(checks=(_support.failed("performance review", database.name, error),))
+
+
+@flow(
+    name=FLOW,
+    flow_run_name=_support.run_name(FLOW),
+    persist_result=False,
+    task_runner=_support.THREADS,
+    **_support.HOOKS,
+)
+def performance_review(
+    system: str, databases: tuple[str, ...] = (), days: Annotated[float, Field(gt=0, le=366)] = 7
+) -> Any:
+    """Find slow, slower and new statements, and what else makes a database slow, since the last review.
+
+    Args:
+        system: Name of the system, as its file in deployments/systems is called.
+        databases: Names of the databases to review; empty for all of the system.
+        days: Length of the period; it begins at the former review that lies nearest.
+    """
+    with _support.begin(FLOW, system) as run:
+        found = Part.joined(
+            _support.bounded(
+                run.databases(databases), 2, lambda database: review_database.submit(run, database, days), _outcome
+            )
+        )
+        return _support.conclude(run, PerformanceResult(**run.facts(), **found.model_dump()))

@@ -1,0 +1,43 @@
+"""What a performance review looks for: the `performance` part of a system file, and what its parts hand over."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from tasks.base.words import CheckResult, Frozen
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Part(Frozen):
+    """What one look at a database (or at its logs, or its metrics) found; a review is several of them together."""
+
+    checks: tuple[CheckResult, ...] = ()
+    rows: tuple[dict[str, Any], ...] = Field(default=(), description="Of the report's first table, the statements")
+
+    @classmethod
+    def joined(cls, parts: Iterable[Self]) -> Self:
+        """Several as one, in their order."""
+        several = list(parts)
+        return cls(
+            checks=tuple(check for part in several for check in part.checks),
+            rows=tuple(row for part in several for row in part.rows),
+        )
+
+
+class PerformancePolicy(Frozen):
+    """What counts as slow, slower, unused or badly set."""
+
+    top: int = Field(default=10, ge=1, le=100, description="Statements in each list")
+    minimum_calls: int = Field(
+        default=20, ge=1, description="A mean of fewer calls is neither ranked nor compared with the last period's"
+    )
+    slower_factor: float = Field(
+        default=2.0, gt=1, description="A mean time that grew by this factor against the last period is WARN"
+    )
+    matters_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        description="A new or slower statement that cost less (more) than this is not told, in seconds",
+    )

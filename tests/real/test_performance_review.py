@@ -1,0 +1,181 @@
+"""The performance review on a server that counts statements: slow, slower, new; and no literal anywhere."""
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+import psycopg
+import pytest
+from prefect.client.orchestration import get_client
+
+from deployments.demo.servers import free_port
+from flows.performance_review import performance_review
+from tasks.base import stopping
+from tasks.base.words import Verdict
+from tasks.postgres.clients import embedded_binaries
+from tasks.postgres.review.report import PerformanceResult
+from tasks.postgres.server import LocalServer, server_folder
+from tests.real.conftest import write_system
+
+POLICY = {"minimum_calls": 5, "matters_seconds": 0.001, "slower_factor": 2.0}
+LOOKUP = "SELECT note FROM orders WHERE customer = %s AND note <> 'planted-literal'"
+SCHEMA = """
+CREATE EXTENSION pg_stat_statements;
+CREATE TABLE orders (id bigint PRIMARY KEY, customer int, note text);
+INSERT INTO orders SELECT n, n %% 5000, md5(n::text) FROM generate_series(1, 60000) n;
+CREATE INDEX orders_customer ON orders (customer);
+VACUUM ANALYZE orders
+"""
+
+
+@pytest.fixture(scope="module")
+def counting():
+    """A server of our own with pg_stat_statements: the tests' common one cannot load it without a restart."""
+    binaries, folder = embedded_binaries(), server_folder(None)
+    assert binaries is not None
+    stopping.reset()
+    server = LocalServer(binaries, folder, free_port(), "postgres")
+    try:
+        options = {"fsync": "off", "shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.max": "100"}
+        server.create("UTF8", "C.UTF-8", options)
+        server.start()
+        yield server
+    finally:
+        stopping.reset()
+        server.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def busy(counting, tmp_path, monkeypatch):
+    """The system 'acme' with a database of orders on that server; a session at work in it."""
+    stopping.reset()
+    folder = tmp_path / "systems"
+    folder.mkdir()
+    monkeypatch.setenv("NIGHTSHIFT_SYSTEMS", str(folder))
+    with psycopg.connect(counting.dsn("postgres"), autocommit=True) as session:
+        session.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
+        session.execute("CREATE DATABASE shop")
+    with psycopg.connect(counting.dsn("shop"), autocommit=True) as session:
+        for statement in SCHEMA.replace("%%", "%").split(";"):
+            session.execute(statement.encode())
+        session.execute("SELECT pg_stat_statements_reset()")
+        write_system(folder, counting.dsn("shop"), tmp_path / "repository", "", backup={}, performance=POLICY)
+        yield session
+
+
+def look_up(session, times):
+    for customer in range(times):
+        session.execute(LOOKUP, (customer,))
+
+
+def review(**parameters):
+    state = performance_review("acme", return_state=True, **parameters)
+    result = state.result(raise_on_failure=False)
+    assert isinstance(result, PerformanceResult), result
+    return result
+
+
+def told(result, name):
+    return [check for check in result.checks if check.name == name]
+
+
+def listed(result, name):
+    return [row for row in result.rows if row["list"] == name]
+
+
+def stored(place):
+    return {path: path.read_bytes() for path in Path(place).rglob("*") if path.is_file()}
+
+
+def test_what_became_slower_between_two_reviews_is_found_with_its_figures(busy, tmp_path):
+    look_up(busy, 50)
+    first = review()
+    assert first.verdict is Verdict.SKIP
+    assert "no period to compare with yet" in first.headline
+    assert [row["calls"] for row in listed(first, "total") if row["statement"].startswith("SELECT note")] == [50]
+    busy.execute("DROP INDEX orders_customer")
+    look_up(busy, 30)
+    busy.execute("SELECT pg_sleep(0.7)")
+    second = review()
+    (slower,) = told(second, "regressed statement")
+    assert slower.verdict is Verdict.WARN
+    assert "over 30 calls: SELECT note FROM orders WHERE customer = $1 AND note <> $2" in slower.message
+    (row,) = listed(second, "regressed")
+    assert (row["calls"], row["before_calls"]) == (30, 50)
+    assert row["mean_ms"] > 2 * row["before_mean_ms"]
+    (slow,) = [row for row in listed(second, "total") if row["statement"] == "SELECT pg_sleep($1)"]
+    assert slow["total_ms"] >= 700
+    assert any("SELECT pg_sleep($1)" in check.message for check in told(second, "new statement"))
+    (report,) = (tmp_path / "repository/acme/reports/performance_review").glob(f"*-{second.run_id}/report.csv")
+    assert next(csv.reader(io.StringIO(report.read_text()))) == list(PerformanceResult.csv_header)
+
+
+def test_no_literal_of_a_statement_is_kept_or_shown_anywhere(busy, tmp_path, caplog):
+    busy.execute("CREATE ROLE planted LOGIN PASSWORD 'planted-password'")
+    busy.execute("ALTER ROLE planted PASSWORD 'planted-password' VALID UNTIL '2031-03-07'")
+    busy.execute("DO $body$ BEGIN PERFORM 'planted-body'; PERFORM pg_sleep(0.2); END $body$ -- planted-comment")
+    look_up(busy, 10)
+    results = [review(), review()]
+    busy.execute("DROP ROLE planted")
+    files = stored(tmp_path / "repository")
+    assert any("history/statements" in str(path) for path in files)
+    assert any(row["statement"].startswith("ALTER ROLE planted PASSWORD ?") for row in results[0].rows)
+    seen = [caplog.text, *(result.model_dump_json() for result in results), *artifacts()]
+    everything = b"\n".join([*files.values(), *(text.encode() for text in seen)])
+    assert b"ALTER ROLE planted" in everything
+    for secret in ("password", "body", "comment", "literal"):
+        assert f"planted-{secret}".encode() not in everything
+
+
+def artifacts():
+    with get_client(sync_client=True) as client:
+        return [str(artifact.data) for artifact in client.read_artifacts()]
+
+
+def test_a_reset_between_two_reviews_is_told_and_does_not_mislead(busy):
+    look_up(busy, 50)
+    review()
+    busy.execute("SELECT pg_stat_statements_reset()")
+    look_up(busy, 7)
+    result = review()
+    assert any("counters were reset at" in check.message for check in result.checks)
+    assert [row["calls"] for row in listed(result, "total") if row["statement"].startswith("SELECT note")] == [7]
+
+
+def test_what_the_server_threw_out_is_told_and_never_counted_negative(busy):
+    look_up(busy, 50)
+    review()
+    for number in range(150):
+        busy.execute(f"SELECT {', '.join(['1'] * (number + 1))}".encode())
+    look_up(busy, 3)
+    result = review()
+    assert any("threw out statements" in check.message for check in result.checks)
+    assert all(row["calls"] > 0 and row["total_ms"] >= 0 for row in result.rows)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "command"),
+    [
+        ("DROP EXTENSION pg_stat_statements", "CREATE EXTENSION pg_stat_statements"),
+        ("SELECT 1", "GRANT pg_read_all_stats TO plain"),
+    ],
+)
+def test_what_is_missing_is_a_skip_with_the_statement_that_mends_it(busy, counting, tmp_path, lacking, command):
+    busy.execute("DROP ROLE IF EXISTS plain")
+    busy.execute("CREATE ROLE plain LOGIN")
+    busy.execute(lacking)
+    dsn = psycopg.conninfo.make_conninfo(counting.dsn("shop"), user="plain")
+    write_system(tmp_path / "systems", dsn, tmp_path / "repository", "", backup={})
+    skipped = told(review(), "slow queries")
+    assert [(check.verdict, check.next_command) for check in skipped] == [(Verdict.SKIP, command)]
+    busy.execute("DROP ROLE plain")
+
+
+def test_a_server_that_did_not_load_the_extension_is_a_skip_with_what_to_do(system, shop):
+    with psycopg.connect(shop, autocommit=True) as session:
+        session.execute("CREATE EXTENSION pg_stat_statements")
+    (skipped,) = told(review(), "slow queries")
+    assert skipped.verdict is Verdict.SKIP
+    assert "did not load pg_stat_statements" in skipped.message
