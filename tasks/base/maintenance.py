@@ -64,15 +64,23 @@ class Window(Frozen):
         An hour that comes twice is inside both times. A start or end that the clock skips moves behind the gap, as
         Prefect's cron does it.
         """
+        return next((one for one in self._openings(now, zone, 0, 1) if one.start <= now < one.end), None)
+
+    def next_opening(self, now: datetime, zone: str) -> Opening:
+        """The first opening that begins after `now`. `zone` is the system's."""
+        return min((one for one in self._openings(now, zone, 8, 1) if one.start > now), key=lambda one: one.start)
+
+    def _openings(self, now: datetime, zone: str, ahead_days: int, back_days: int) -> list[Opening]:
+        """The openings that begin on a day so many days ahead of now's, or back, by the window's own clock."""
         place = ZoneInfo(self.timezone or zone)
         today = now.astimezone(place).date()
-        for day in (today, today - timedelta(days=1)):
+        found = []
+        for days in range(-back_days, ahead_days + 1):
+            day = today + timedelta(days=days)
             if day.weekday() == list(Weekday).index(self.weekday):
                 last = day if self.end > self.start else day + timedelta(days=1)
-                found = Opening(start=_moment(day, self.start, place, 0), end=_moment(last, self.end, place, 1))
-                if found.start <= now < found.end:
-                    return found
-        return None
+                found.append(Opening(start=_moment(day, self.start, place, 0), end=_moment(last, self.end, place, 1)))
+        return found
 
 
 def opening(windows: Sequence[Window], now: datetime, zone: str) -> Opening | None:
@@ -92,6 +100,11 @@ def opening_for(system: str, policy: "MaintenancePolicy", now: datetime, zone: s
             f"this run its time: nightshift run database_maintenance system={system} dry_run=false minutes=60"
         )
     return found
+
+
+def next_opening(windows: Sequence[Window], now: datetime, zone: str) -> Opening | None:
+    """The first opening of any of the windows that begins after `now`; None without windows."""
+    return min((one.next_opening(now, zone) for one in windows), key=lambda one: one.start, default=None)
 
 
 def _moment(day: date, clock: str, zone: ZoneInfo, fold: int) -> datetime:

@@ -11,6 +11,7 @@ from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.performance import PerformancePolicy
 from tasks.base.schedule import Schedule
 from tasks.base.secrets import REFERENCE, Reference, mask
+from tasks.base.security import SecurityPolicy
 from tasks.base.words import Frozen, LockPolicy, Zone
 
 
@@ -262,6 +263,7 @@ class System(Frozen):
     maintenance: MaintenancePolicy = Field(default_factory=MaintenancePolicy)
     capacity: CapacityPolicy = Field(default_factory=CapacityPolicy)
     performance: PerformancePolicy = Field(default_factory=PerformancePolicy)
+    security: SecurityPolicy = Field(default_factory=SecurityPolicy)
     alerting: Alerting = Field(default_factory=Alerting)
     thresholds: Thresholds = Field(default_factory=Thresholds)
     schedules: tuple[Schedule, ...] = Field(default=(), description="What runs when, and which procedures it fulfils")

@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tasks.base.errors import ConfigurationError
+from tasks.base.security import Exemption
 from tasks.base.system import Database, RepositoryPolicy, System
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "deployments" / "systems"
@@ -51,13 +52,7 @@ def system_of_dumps(url: str) -> System:
 
 def read_system(path: Path) -> System:
     """The validated configuration in one file. Raises ConfigurationError."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is no YAML: {_place(error)}; correct it there") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8"
-        raise ConfigurationError(f"{path} cannot be read: {reason}") from None
+    data = _yaml(path)
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path} holds no system; write one with 'nightshift init {path.stem}'")
     try:
@@ -67,6 +62,21 @@ def read_system(path: Path) -> System:
     if system.name != path.stem:
         raise ConfigurationError(f"{path} names the system '{system.name}'; file and name must agree")
     return system
+
+
+def load_exemptions(name: str) -> tuple[Exemption, ...]:
+    """The findings that may stay for a while: the list in NAME.exceptions.yaml beside the system's file.
+
+    No file is an empty list. Raises ConfigurationError with the place of each wrong key.
+    """
+    path = systems_folder() / f"{name}.exceptions.yaml"
+    if not path.exists():
+        return ()
+    data = _yaml(path)
+    try:
+        return TypeAdapter(tuple[Exemption, ...]).validate_python(data or [])
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: {in_words(error)}; docs/security_scan.md shows an entry") from None
 
 
 def find_database(system: System, name: str) -> Database:
@@ -86,6 +96,16 @@ def in_words(error: ValidationError) -> str:
         words = "unknown key" if found["type"] == "extra_forbidden" else found["msg"].removeprefix("Value error, ")
         places.append(f"{place}: {words}")
     return "; ".join(places)
+
+
+def _yaml(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is no YAML: {_place(error)}; correct it there") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8"
+        raise ConfigurationError(f"{path} cannot be read: {reason}") from None
 
 
 def _place(error: yaml.YAMLError) -> str:

@@ -1,7 +1,7 @@
 """The journal: history of any kind as immutable objects; state is the fold over them, duplicates by key, last wins."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -25,13 +25,18 @@ def fold(store: Store, system: str, stream: str, key_fields: Sequence[str], sinc
     `since` passes over the days before its own, by UTC. Raises CorruptError that names the object which cannot be read.
     """
     state: dict[tuple[Any, ...], Row] = {}
+    for row in read(store, system, stream, since):
+        identity = tuple(row.get(field) for field in key_fields)
+        state.pop(identity, None)
+        state[identity] = row
+    return list(state.values())
+
+
+def read(store: Store, system: str, stream: str, since: datetime | None = None) -> Iterator[Row]:
+    """All rows of a stream in order of their time, also those that stand there twice; the rest as in `fold`."""
     folder = f"{_folder(system, stream)}/"
     for item in store.list(folder, after="" if since is None else f"{folder}{since.astimezone(UTC):%Y/%m/%d}/"):
-        for row in _read(store, item.key):
-            identity = tuple(row.get(field) for field in key_fields)
-            state.pop(identity, None)
-            state[identity] = row
-    return list(state.values())
+        yield from _read(store, item.key)
 
 
 def compact_day(store: Store, system: str, stream: str, day: date) -> str | None:

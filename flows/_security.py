@@ -1,0 +1,73 @@
+"""What the flows that scan have in common: a bounded number of scans, the ledger, the result."""
+
+from collections.abc import Callable, Sequence
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+
+from flows import _support
+from tasks.base.clock import utc_now
+from tasks.base.errors import NightshiftError
+from tasks.base.findings import Scan, ScanState
+from tasks.base.orphans import end_orphans
+from tasks.base.run import run_context
+from tasks.base.secrets import mask
+from tasks.base.systems import load_exemptions
+from tasks.base.words import CheckResult, Verdict
+from tasks.ledger import book
+from tasks.ledger.deadlines import due_time
+from tasks.ledger.exemptions import checks as exemption_checks
+from tasks.ledger.fold import fold
+from tasks.ledger.report import LedgerResult, checks_of, rows_of
+
+# A scope, and the scan of it.
+Scanning = tuple[str, Callable[[], Scan]]
+
+
+@task(name="scan", task_run_name="{scope}", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
+def scan_scope(run: _support.Run, scope: str, look: Callable[[], Scan]) -> Scan:  # noqa: ARG001 - names the task
+    """Make one scan and record it in the ledger; a second try is a second scan."""
+    with run_context(run.run_id, _subject(run)):
+        found = look()
+    book.record(run.store, run.system.name, run.run_id, found)
+    return found
+
+
+def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> list[Scan]:
+    """All scans, a bounded number at a time; one that fails fails alone."""
+    end_orphans(_subject(run))
+    return _support.bounded(scannings, run.system.security.parallel, lambda one: scan_scope.submit(run, *one), _outcome)
+
+
+def ledger_result(run: _support.Run, scans: Sequence[Scan]) -> LedgerResult:
+    """What this run's scans, and all before them, say at this moment."""
+    exempted = load_exemptions(run.system.name)
+    entries = fold(book.scans(run.store, run.system.name), due_time(run.system))
+    now = utc_now()
+    rows = rows_of(run.system, entries.values(), exempted, now)
+    still_open = [entry.finding for entry in entries.values() if entry.fixed_at is None]
+    scan_checks = checks_of(scans, rows, run.started_at) if scans else [_nothing_to_scan(run)]
+    return LedgerResult(
+        **run.facts(),
+        checks=(*scan_checks, *exemption_checks(exempted, still_open, now.date())),
+        rows=tuple(rows),
+    )
+
+
+def _outcome(scanning: Scanning, future: PrefectFuture[Scan]) -> Scan:
+    try:
+        return future.result()
+    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
+        now = utc_now()
+        said = str(error) if isinstance(error, NightshiftError) else mask(f"{type(error).__name__}: {error}")
+        return Scan(scope=scanning[0], state=ScanState.FAILED, reason=said, started_at=now, finished_at=now)
+
+
+def _nothing_to_scan(run: _support.Run) -> CheckResult:
+    message = "the system file names nothing that this flow scans; see 'security' in docs/configuration.md"
+    return CheckResult(name="scan", target=run.system.name, verdict=Verdict.SKIP, message=message)
+
+
+def _subject(run: _support.Run) -> str:
+    return f"{run.system.name}/security"

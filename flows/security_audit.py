@@ -1,0 +1,31 @@
+"""The monthly audit: source trees, configuration, hosts' root folders, and secrets in full history."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows import _security, _support
+from tasks.base.scratch import scratch_folder
+from tasks.scanners.plan import gitleaks_scans, trivy_scans
+from tasks.scanners.trivy import Kind
+
+FLOW = "security_audit"
+
+
+@flow(
+    name=FLOW,
+    flow_run_name=_support.run_name(FLOW),
+    persist_result=False,
+    task_runner=_support.THREADS,
+    **_support.HOOKS,
+)
+def security_audit(system: str) -> Any:
+    """Scan everything that the system file names with Trivy and gitleaks; tell what is new, due and overdue.
+
+    Args:
+        system: Name of the system, as its file in deployments/systems is called.
+    """
+    with _support.begin(FLOW, system) as run, scratch_folder() as folder:
+        policy = run.system.security
+        scannings = [*trivy_scans(policy, folder, *Kind), *gitleaks_scans(policy)]
+        return _support.conclude(run, _security.ledger_result(run, _security.scan_all(run, scannings)))

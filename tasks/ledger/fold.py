@@ -1,0 +1,94 @@
+"""The ledger itself: every scan in order of its time, folded into the life of each finding."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+from tasks.base.findings import Finding, Scan
+from tasks.ledger.deadlines import DueTime
+from tasks.ledger.models import Entry, SeverityChange
+
+
+class _Life:
+    """A finding while the fold runs; plain attributes, for a ledger has many."""
+
+    __slots__ = (
+        "due_at",
+        "finding",
+        "first_seen",
+        "fixed_at",
+        "fixed_in",
+        "last_seen",
+        "opened_at",
+        "reopened",
+        "severities",
+    )
+
+    def __init__(self, finding: Finding, at: datetime, due_at: datetime | None) -> None:
+        self.finding = finding
+        self.first_seen = self.opened_at = self.last_seen = at
+        self.due_at = due_at
+        self.severities = [SeverityChange(at=at, severity=finding.severity)]
+        self.fixed_at: datetime | None = None
+        self.fixed_in = ""
+        self.reopened = 0
+
+    def seen(self, finding: Finding, at: datetime, due: DueTime) -> None:
+        """It was seen again."""
+        before, self.finding, self.last_seen = self.finding, finding, at
+        changed = finding.severity is not before.severity
+        if changed:
+            self.severities.append(SeverityChange(at=at, severity=finding.severity))
+        if self.fixed_at is not None:
+            self.fixed_at, self.fixed_in, self.opened_at = None, "", at
+            self.reopened += 1
+            self.due_at = due(finding, at)
+        elif changed and finding.severity.rank < before.severity.rank:
+            self.due_at = _earlier(self.due_at, due(finding, at))
+        elif changed or bool(finding.fixed_version) != bool(before.fixed_version):
+            self.due_at = due(finding, self.opened_at)
+
+    def entry(self) -> Entry:
+        """What the ledger tells of it."""
+        return Entry.model_construct(
+            finding=self.finding,
+            first_seen=self.first_seen,
+            last_seen=self.last_seen,
+            opened_at=self.opened_at,
+            severities=tuple(self.severities),
+            due_at=self.due_at,
+            fixed_at=self.fixed_at,
+            fixed_in=self.fixed_in,
+            reopened_count=self.reopened,
+        )
+
+
+def fold(scans: Iterable[tuple[str, Scan]], due: DueTime) -> dict[str, Entry]:
+    """The ledger after all scans (run id, scan), by identity, in the order in which findings were first seen.
+
+    A finding is fixed only by a complete scan of its own scope that does not see it; incomplete scans add what they
+    saw and close nothing, failed ones say nothing. A severity that rises gives the deadline of the new one, counted
+    from the rise, unless the old one was sooner; one that falls gives the new one's, counted from the opening.
+    """
+    lives: dict[str, _Life] = {}
+    open_in: defaultdict[str, set[str]] = defaultdict(set)
+    for run_id, scan in sorted(scans, key=lambda one: (one[1].finished_at, one[0])):
+        at, seen = scan.finished_at, set()
+        for finding in scan.findings:
+            life = lives.get(finding.identity)
+            if life is None:
+                lives[finding.identity] = _Life(finding, at, due(finding, at))
+            else:
+                life.seen(finding, at, due)
+            seen.add(finding.identity)
+        opened = open_in[scan.scope]
+        opened |= seen
+        if scan.state.is_complete:
+            for identity in opened - seen:
+                lives[identity].fixed_at, lives[identity].fixed_in = at, run_id
+            open_in[scan.scope] = seen
+    return {identity: life.entry() for identity, life in lives.items()}
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((moment for moment in (one, other) if moment is not None), default=None)

@@ -1,0 +1,1 @@
+"""Trivy and gitleaks: programs that are called, and whose silence is no proof."""

@@ -1,0 +1,197 @@
+"""The ledger's promises, under random histories: first seen, deadlines, what closes, what comes back."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.base.findings import Finding, Scan, ScanState, Severity, identity_of
+from tasks.base.security import Exemption
+from tasks.base.system import System
+from tasks.base.words import Verdict
+from tasks.ledger import book, exemptions
+from tasks.ledger.deadlines import due_time
+from tasks.ledger.fold import fold
+from tasks.ledger.models import Status
+from tasks.ledger.report import LedgerResult, checks_of, rows_of
+from tasks.report.publish import as_csv
+from tasks.repository.local import LocalStore
+
+START = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)  # a Monday
+DAY = timedelta(days=1)
+
+
+def system(**security):
+    return System.model_validate(
+        {
+            "name": "acme",
+            "databases": [{"name": "shop", "dsn": "service=shop"}],
+            "repository": {"url": "file:///nowhere"},
+            "maintenance": {"windows": [{"weekday": "saturday", "start": "00:00", "end": "04:00"}]},
+            "security": security,
+        }
+    )
+
+
+def finding(rule="CVE-1", severity=Severity.HIGH, scope="trivy image app", package="openssl", **more):
+    return Finding(
+        identity=identity_of(scope, "vulnerability", package, rule),
+        scope=scope,
+        kind="vulnerability",
+        severity=severity,
+        rule=rule,
+        package=package,
+        **{"fixed_version": "2", **more},
+    )
+
+
+def scan(at, *findings, state=None, scope="trivy image app"):
+    state = state or (ScanState.FINDINGS if findings else ScanState.CLEAN)
+    return f"run-{at:%d%H%M}", Scan(scope=scope, state=state, started_at=at, finished_at=at, findings=findings)
+
+
+def ledger(*scans, **security):
+    return fold(scans, due_time(system(**security)))
+
+
+def only(*scans, **security):
+    (entry,) = ledger(*scans, **security).values()
+    return entry
+
+
+def test_critical_is_due_in_a_day_high_in_a_week_and_medium_in_the_next_window():
+    severities = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)
+    entries = ledger(scan(START, *(finding(rule=name, severity=name) for name in severities)))
+    assert {entry.finding.rule: entry.due_at for entry in entries.values()} == {
+        "CRITICAL": START + DAY,
+        "HIGH": START + 7 * DAY,
+        "MEDIUM": datetime(2026, 3, 7, 4, 0, tzinfo=UTC),
+        "LOW": None,
+    }
+
+
+def test_a_finding_is_fixed_by_a_complete_scan_of_its_own_scope_only():
+    seen = scan(START, finding())
+    for other in (
+        scan(START + DAY, state=ScanState.FAILED),
+        scan(START + DAY, state=ScanState.INCOMPLETE),
+        scan(START + DAY, scope="trivy image other"),
+    ):
+        assert only(seen, other).fixed_at is None
+    fixed = only(seen, scan(START + DAY))
+    assert (fixed.fixed_at, fixed.last_seen, fixed.fixed_in) == (START + DAY, START, "run-030200")
+
+
+def test_what_comes_back_is_reopened_with_a_new_deadline_and_its_first_seen():
+    entry = only(scan(START, finding()), scan(START + DAY), scan(START + 9 * DAY, finding()))
+    assert (entry.first_seen, entry.opened_at, entry.reopened_count) == (START, START + 9 * DAY, 1)
+    assert (entry.fixed_at, entry.due_at) == (None, START + 16 * DAY)
+
+
+def test_a_severity_that_rises_tightens_the_deadline_and_is_told():
+    scans = (scan(START, finding(severity=Severity.MEDIUM)), scan(START + DAY, finding(severity=Severity.HIGH)))
+    entry = only(*scans, deadlines={"medium_hours": 24 * 30})
+    assert entry.due_at == START + 8 * DAY
+    assert [change.severity for change in entry.severities] == [Severity.MEDIUM, Severity.HIGH]
+    rows = rows_of(system(), [entry], (), START + DAY)
+    told = [check for check in checks_of([], rows, START + DAY) if check.name == "severity"]
+    assert len(told) == 1
+    assert "HIGH" in told[0].message
+    # One that was due sooner than the new severity asks stays due then.
+    late = only(scan(START, finding(severity=Severity.MEDIUM)), scan(START + 4 * DAY, finding(severity=Severity.HIGH)))
+    assert late.due_at == datetime(2026, 3, 7, 4, 0, tzinfo=UTC)
+
+
+def test_without_a_fix_there_is_no_deadline_where_the_policy_says_so():
+    unfixed = finding(fixed_version="")
+    assert only(scan(START, unfixed)).due_at == START + 7 * DAY
+    assert only(scan(START, unfixed), ignore_unfixed_deadlines=True).due_at is None
+    known = only(scan(START, unfixed), scan(START + DAY, finding()), ignore_unfixed_deadlines=True)
+    assert known.due_at == START + 7 * DAY
+
+
+rules, severities = st.sampled_from(["CVE-1", "CVE-2", "CVE-3"]), st.sampled_from(list(Severity))
+scopes, states = st.sampled_from(["trivy image app", "trivy fs app"]), st.sampled_from(list(ScanState))
+
+
+@st.composite
+def histories(draw):
+    """Scans of two scopes at random moments; those that say nothing hold nothing."""
+    scans = []
+    for hours in draw(st.lists(st.integers(0, 2000), max_size=20, unique=True)):
+        scope, state = draw(scopes), draw(states)
+        found = draw(st.dictionaries(rules, severities)) if state in (ScanState.FINDINGS, ScanState.INCOMPLETE) else {}
+        findings = [finding(rule=rule, severity=severity, scope=scope) for rule, severity in found.items()]
+        scans.append(scan(START + timedelta(hours=hours), *findings, state=state, scope=scope))
+    return scans
+
+
+@settings(deadline=None)
+@given(histories(), st.randoms())
+def test_the_ledger_is_what_its_scans_say_whatever_the_order_in_which_they_came(scans, random):
+    entries = ledger(*scans)
+    shuffled = list(scans)
+    random.shuffle(shuffled)
+    assert ledger(*shuffled) == entries
+    for identity, entry in entries.items():
+        seen_at = [one.finished_at for _, one in scans if any(f.identity == identity for f in one.findings)]
+        assert entry.first_seen == min(seen_at)
+        assert entry.last_seen == max(seen_at)
+        complete = [one.finished_at for _, one in scans if one.state.is_complete and one.scope == entry.finding.scope]
+        gone = [at for at in complete if at > entry.last_seen]
+        assert entry.fixed_at == (min(gone) if gone else None)
+        assert entry.first_seen <= entry.opened_at <= entry.last_seen
+        limit = system().security.deadlines.hours(entry.finding.severity)
+        if limit is not None:
+            assert entry.due_at is not None
+            # Never later than the present severity allows, counted from when it was first seen that high.
+            reached = max(entry.opened_at, entry.severities[-1].at)
+            assert entry.due_at <= reached + timedelta(hours=limit)
+
+
+@settings(deadline=None, max_examples=25)
+@given(histories())
+def test_what_is_read_back_is_what_was_recorded(tmp_path_factory, scans):
+    store = LocalStore(tmp_path_factory.mktemp("ledger"))
+    for run_id, one in [*scans, *scans[:2]]:  # a task that was tried again records twice
+        book.record(store, "acme", run_id, one)
+    assert fold(book.scans(store, "acme"), due_time(system())) == ledger(*scans)
+
+
+def exemption(ends, **patterns):
+    return Exemption(reason="the parser is not reachable", owner="ada", ends=ends, **{"rule": "CVE-1", **patterns})
+
+
+def test_an_exception_covers_until_its_last_day_and_then_fails_loudly():
+    entry, today = only(scan(START, finding())), START + 30 * DAY
+    held, ended = exemption(today.date()), exemption(today.date() - DAY)
+    (row,) = rows_of(system(), [entry], [held], today)
+    assert (row["status"], row["owner"], row["exception_ends"]) == (Status.EXEMPT, "ada", "2026-04-01")
+    assert exemptions.checks([held], [entry.finding], today.date()) == []
+    (row,) = rows_of(system(), [entry], [ended], today)
+    assert (row["status"], row["overdue_hours"]) == (Status.OVERDUE, 23 * 24)
+    (check,) = exemptions.checks([ended], [entry.finding], today.date())
+    assert check.verdict is Verdict.FAIL
+    assert "ada" in check.message
+
+
+def test_an_exception_of_no_use_is_told():
+    (check,) = exemptions.checks([exemption(date(2026, 5, 1), rule="CVE-9*")], [finding()], date(2026, 4, 1))
+    assert check.verdict is Verdict.WARN
+    assert "covers no open finding" in check.message
+
+
+def test_the_report_begins_with_what_is_overdue_and_opens_in_a_spreadsheet():
+    scans = (
+        scan(START, finding(rule="CVE-1"), finding(rule="CVE-2", severity=Severity.CRITICAL), finding(rule="CVE-3")),
+        scan(START + 2 * DAY, finding(rule="CVE-1"), finding(rule="CVE-2", severity=Severity.CRITICAL, title="=cmd()")),
+    )
+    rows = rows_of(system(), ledger(*scans).values(), (), START + 2 * DAY)
+    assert [(row["rule"], row["status"]) for row in rows] == [
+        ("CVE-2", Status.OVERDUE),
+        ("CVE-1", Status.OPEN),
+        ("CVE-3", Status.FIXED),
+    ]
+    assert b"'=cmd()" in as_csv(LedgerResult.csv_header, rows)
+    failed = [check for check in checks_of([], rows, START + 2 * DAY) if check.verdict is Verdict.FAIL]
+    assert "24.0 h past its deadline" in failed[0].message
