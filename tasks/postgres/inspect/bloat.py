@@ -118,10 +118,8 @@ def measure(session: Session, facts: ServerFacts, index: Index) -> Bloat:
     if index.method != "btree":
         command = f"REINDEX INDEX CONCURRENTLY {index.label}"
         return unknown(f"nothing measures a {index.method} index; {command} if it grew without reason")
-    if facts.pgstattuple_schema is None:
-        return unknown("extension pgstattuple is not installed; CREATE EXTENSION pgstattuple settles it")
-    if not facts.may_scan:
-        return unknown("this role may not measure; GRANT pg_stat_scan_tables settles it")
+    if facts.pgstattuple_schema is None or not facts.may_scan:
+        return cannot_measure(facts)
     query = sql.SQL(
         "SELECT index_size, leaf_pages, internal_pages, avg_leaf_density FROM {}.pgstatindex({}::oid::regclass)"
     ).format(sql.Identifier(facts.pgstattuple_schema), sql.Literal(index.oid))
@@ -134,6 +132,14 @@ def measure(session: Session, facts: ServerFacts, index: Index) -> Bloat:
     size, leaves, internal, density = row
     fresh = fresh_bytes(leaves, internal, density, index.fillfactor, facts.block_bytes)
     return Bloat(waste_share=max(0.0, 1 - fresh / max(size, 1)), method="pgstatindex", trust="measured")
+
+
+def cannot_measure(facts: ServerFacts) -> Bloat:
+    """What is missing to measure anything."""
+    if facts.pgstattuple_schema is None:
+        return unknown("extension pgstattuple is not installed; CREATE EXTENSION pgstattuple settles it")
+    schema = sql.Identifier(facts.pgstattuple_schema).as_string()
+    return unknown(f"this role may not measure; GRANT pg_stat_scan_tables and USAGE ON SCHEMA {schema} settle it")
 
 
 def fresh_bytes(leaves: int, internal: int, density: float, fillfactor: int, block_bytes: int) -> int:

@@ -101,7 +101,7 @@ class ServerFacts(Frozen):
     server_version_num: int
     standby: bool
     pgstattuple_schema: str | None = Field(description="Where the extension lies; None when it is not installed")
-    may_scan: bool = Field(description="Whether this role may call its functions")
+    may_scan: bool = Field(description="Whether this role may use its schema and call its functions")
     data_folder: Path | None
     local: bool = Field(description="Whether the server is on this host")
     cluster_bytes: int = Field(description="Bytes of all databases that this role may enter")

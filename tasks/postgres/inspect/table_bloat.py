@@ -14,7 +14,7 @@ from tasks.base import stopping
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres import queries
 from tasks.postgres.connection import lost
-from tasks.postgres.inspect.bloat import Bloat, unknown
+from tasks.postgres.inspect.bloat import Bloat, cannot_measure, unknown
 from tasks.postgres.inspect.budget import Budget, Session
 from tasks.postgres.inspect.relations import ServerFacts, Table
 
@@ -68,10 +68,8 @@ def estimated(table: Table, width: float | None, block_bytes: int) -> Bloat:
 
 
 def _measure(session: Session, facts: ServerFacts, table: Table) -> Bloat:
-    if facts.pgstattuple_schema is None:
-        return unknown("extension pgstattuple is not installed; CREATE EXTENSION pgstattuple settles it")
-    if not facts.may_scan:
-        return unknown("this role may not measure; GRANT pg_stat_scan_tables settles it")
+    if facts.pgstattuple_schema is None or not facts.may_scan:
+        return cannot_measure(facts)
     query = sql.SQL(queries.load("inspect/table_free").decode()).format(
         schema=sql.Identifier(facts.pgstattuple_schema), oid=sql.Literal(table.oid)
     )

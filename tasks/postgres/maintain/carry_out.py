@@ -7,6 +7,7 @@ from math import inf
 from pydantic import Field
 
 from tasks.base import stopping
+from tasks.base.errors import RefusedError
 from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.system import Database
 from tasks.base.words import CheckResult, Frozen, Verdict
@@ -41,7 +42,7 @@ def make_plan(
     baselines: Mapping[str, Baseline],
     rest_seconds: float = inf,
 ) -> Planned:
-    """Inspect the database and plan; changes nothing. Raises UnreachableError, RefusedError.
+    """Inspect the database and plan; changes nothing. Raises UnreachableError, RefusedError (a standby, rights).
 
     The inspection keeps to its own limit and to the rest of the window.
     """
@@ -50,6 +51,8 @@ def make_plan(
     budget = Budget(min(policy.inspection_seconds, rest_seconds), reason)
     with maintaining(database, run_id, {"lock_timeout": "5s"}) as session:
         inspection = inspect(session, database.name, budget)
+        if inspection.facts.standby:
+            raise RefusedError(f"'{database.name}' is a standby, which its primary maintains; set lock_dsn to that")
         large = [
             index for index in inspection.indexes if index.valid and index.size_bytes >= max(1, policy.index_bytes)
         ]

@@ -68,7 +68,9 @@ def rebuild(
     _set(session, "lock_timeout", "0")
     if bloat.waste_share is None:
         stopping.raise_if_stopped()
-        return Outcome(step=step, verdict=Verdict.SKIP, message=rest.over() or bloat.reason, seconds=elapsed())
+        gone = _state(session, index) is None
+        verdict, message = (Verdict.INFO, "the index is gone") if gone else (Verdict.SKIP, rest.over() or bloat.reason)
+        return Outcome(step=step, verdict=verdict, message=message, seconds=elapsed())
     if bloat.waste_share < policy.index_waste_share:
         message = f"not needed: {bloat.waste_share:.0%} of {index.size_bytes} bytes would be free"
         return Outcome(step=step, verdict=Verdict.OK, message=message, seconds=elapsed(), changed=False)
@@ -134,8 +136,8 @@ def baseline(session: Session, index: Index) -> Baseline | None:
 
 
 def _state(session: Session, index: Index) -> tuple[object, ...] | None:
-    name = {"schema": index.schema_name, "name": index.name}
-    return session.execute(queries.load("index_state"), name).fetchone()
+    """Bytes, rows and validity of what has the index's name now; None when nothing has."""
+    return session.execute(queries.load("index_state"), {"schema": index.schema_name, "name": index.name}).fetchone()
 
 
 def _leftovers(session: Session, table_oid: int) -> list[tuple[str, str]]:

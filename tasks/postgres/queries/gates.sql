@@ -4,11 +4,14 @@ SELECT 'this role does not see what other sessions do; GRANT pg_monitor to it' W
 UNION ALL
 SELECT 'the server is a standby now' WHERE pg_is_in_recovery()
 UNION ALL
-SELECT 'session ' || pid || ' (' || coalesce(nullif(application_name, ''), usename, '?') || ') has a transaction open since '
+-- Waited for are old snapshots on any table, and whoever holds a lock on this one.
+SELECT 'session ' || a.pid || ' (' || coalesce(nullif(application_name, ''), usename, '?') || ') has a transaction open since '
        || to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ', which a rebuild may have to wait for'
-FROM pg_stat_activity
+FROM pg_stat_activity a
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid NOT IN (pg_backend_pid(), %(pid)s)
-  AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND application_name NOT LIKE 'nightshift:maintenance:%%'
+  AND (backend_xmin IS NOT NULL OR EXISTS (
+      SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.relation = %(table_oid)s))
+  AND application_name NOT LIKE 'nightshift:maintenance:%%'
   AND xact_start < clock_timestamp() - make_interval(secs => %(old_snapshot_seconds)s)
 UNION ALL
 SELECT 'prepared transaction ' || gid || ' is open since ' || to_char(prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')

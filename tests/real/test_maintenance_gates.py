@@ -1,0 +1,186 @@
+"""The gates of a rebuild on a real server: each keeps it from beginning, or ends it, and says by what."""
+
+import shutil
+import subprocess
+
+import psycopg
+import pytest
+
+from deployments.demo.servers import free_port
+from tasks.base import stopping
+from tasks.base.errors import NightshiftError
+from tasks.base.system import Database
+from tasks.base.words import LockPolicy, Verdict
+from tasks.postgres.lock import database_lock
+from tasks.postgres.server import LocalServer, server_folder
+from tests.real.upkeep import (
+    dsn,
+    holding,
+    left,
+    maintain,
+    make_worn,
+    meanwhile,
+    policy,
+    prefect_url,
+    server,
+    session,
+    size,
+    wait_until,
+)
+
+__all__ = ["dsn", "policy", "prefect_url", "server", "session"]
+pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
+SLOT = "SELECT pg_create_physical_replication_slot('far_behind', true)"
+
+
+@pytest.fixture
+def worn(session):
+    """A table with one index to be rebuilt; the session."""
+    make_worn(session, "worn", index="")
+    yield session
+    session.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
+
+
+def rebuilt():
+    _, rows = maintain()
+    return rows["reindex worn_pkey"]
+
+
+def test_a_slot_that_holds_back_wal_keeps_a_rebuild_from_beginning_and_ends_one(worn, dsn, policy):
+    policy(replica_lag_bytes=1)
+    with holding(dsn), meanwhile(dsn, "REINDEX%", lambda other: other.execute(SLOT)):
+        row = rebuilt()
+    assert row["verdict"] == "WARN"
+    assert "cancelled: replication slot far_behind holds back" in row["message"]
+    assert left(worn) == []
+    row = rebuilt()
+    assert row["verdict"] == "SKIP"
+    assert "not begun: replication slot far_behind holds back" in row["message"]
+    worn.execute("SELECT pg_drop_replication_slot('far_behind')")
+    assert "before" in rebuilt()["message"]
+
+
+def test_a_dump_that_begins_ends_a_rebuild_and_keeps_it_from_beginning(worn, dsn):
+    dumps = []
+
+    def dump(_):
+        dumps.append(psycopg.connect(dsn, application_name="pg_dump"))
+        dumps[0].isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        dumps[0].execute("SELECT 1")
+
+    with holding(dsn), meanwhile(dsn, "REINDEX%", dump):
+        row = rebuilt()
+    said = f"a dump runs: session {dumps[0].info.backend_pid} (pg_dump)"
+    assert (row["verdict"], row["message"]) == ("WARN", f"cancelled: {said}")
+    assert left(worn) == []
+    row = rebuilt()
+    assert (row["verdict"], row["message"]) == ("SKIP", f"not begun: {said}")
+    dumps[0].close()
+
+
+def test_a_backup_that_holds_the_lock_is_named_and_nothing_is_done(worn, dsn, policy):
+    before = size(worn, "worn_pkey")
+    database = Database(name="shop", dsn=dsn)
+    policy(on_lock="refuse")
+    with (
+        database_lock(database, "backup", "0badcafe", LockPolicy.REFUSE, 1),
+        pytest.raises(NightshiftError, match=r"'shop' is locked by nightshift:backup:.*:0badcafe .*since"),
+    ):
+        maintain()
+    assert size(worn, "worn_pkey") == before
+    assert "before" in rebuilt()["message"]
+
+
+def test_a_prepared_transaction_that_stays_is_named(worn, policy):
+    policy(old_snapshot_seconds=0.1)
+    worn.execute("CREATE TABLE other (n int)")
+    worn.execute("BEGIN")
+    worn.execute("INSERT INTO other VALUES (1)")
+    worn.execute("PREPARE TRANSACTION 'forgotten'")
+    worn.execute("SELECT pg_sleep(0.2)")
+    row = rebuilt()
+    worn.execute("ROLLBACK PREPARED 'forgotten'")
+    assert row["verdict"] == "SKIP"
+    assert row["message"].startswith("not begun: prepared transaction forgotten is open since")
+
+
+def test_a_wraparound_vacuum_that_comes_during_a_rebuild_is_given_way_to(worn, dsn, policy):
+    policy(freeze_age_share=2)
+    worn.execute("ALTER TABLE worn SET (autovacuum_freeze_max_age = 100000)")
+    burn(worn, 95_000)
+    with holding(dsn), meanwhile(dsn, "REINDEX%", lambda other: burn(other, 10_000)):
+        row = rebuilt()
+    assert row["verdict"] == "WARN"
+    assert "cancelled: autovacuum (to prevent wraparound) of the table" in row["message"]
+    assert left(worn) == []
+
+
+def test_a_wraparound_vacuum_that_waits_for_the_table_keeps_a_rebuild_from_beginning(worn, dsn, policy):
+    policy(freeze_age_share=2)
+    worn.execute("ALTER TABLE worn SET (autovacuum_freeze_max_age = 100000)")
+    with psycopg.connect(dsn) as holder:
+        holder.execute("LOCK TABLE worn IN SHARE UPDATE EXCLUSIVE MODE")
+        burn(worn, 101_000)
+        wait_until(
+            lambda: worn.execute(
+                "SELECT pid FROM pg_locks WHERE relation = 'worn'::regclass AND NOT granted"
+            ).fetchone()
+        )
+        row = rebuilt()
+        holder.rollback()
+    assert row["verdict"] == "SKIP"
+    assert row["message"].startswith("not begun: autovacuum (to prevent wraparound) of the table")
+
+
+def burn(session, count):
+    """Let so many transactions pass."""
+    session.execute(f"DO $$ BEGIN FOR n IN 1..{count} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+
+
+def test_a_role_without_the_rights_to_measure_or_to_see_other_sessions_gets_the_grants(worn, dsn, policy, request):
+    worn.execute("CREATE ROLE blind LOGIN IN ROLE pg_maintain, pg_stat_scan_tables")
+    request.addfinalizer(lambda: worn.execute("DROP OWNED BY blind; DROP ROLE blind"))
+    policy(dsn=dsn.replace("user=postgres", "user=blind"))
+    checks, rows = maintain()
+    (check,) = [check for check in checks if check.target == "shop public.worn_pkey"]
+    assert check.verdict is Verdict.SKIP
+    assert check.message.endswith('GRANT pg_stat_scan_tables and USAGE ON SCHEMA "public" settle it')
+    assert "reindex worn_pkey" not in rows
+    worn.execute("GRANT USAGE ON SCHEMA public TO blind")
+    row = rebuilt()
+    assert row["verdict"] == "SKIP"
+    assert row["message"] == "not begun: this role does not see what other sessions do; GRANT pg_monitor to it"
+
+
+@pytest.fixture
+def standby(server, worn):
+    """A standby that follows the server; its dsn."""
+    folder = server_folder(None)
+    follower = LocalServer(server.binaries, folder, free_port(), "postgres")
+    copy = [server.binaries / "pg_basebackup", "-R", "-c", "fast", "-D", follower.data, "-d", server.dsn("postgres")]
+    try:
+        stopping.reset()
+        subprocess.run(copy, check=True, user=server.run_as, cwd=folder)
+        with (follower.data / "postgresql.conf").open("a") as file:
+            file.write(f"port = {follower.port}\nunix_socket_directories = '{folder}'\n")
+        follower.start()
+        yield follower.dsn("postgres")
+    finally:
+        stopping.reset()
+        follower.stop()
+        shutil.rmtree(folder)
+
+
+def test_a_standby_that_falls_behind_ends_a_rebuild_and_is_itself_never_maintained(worn, dsn, policy, standby):
+    policy(replica_lag_bytes=100_000)
+    with psycopg.connect(standby, autocommit=True) as follower, holding(dsn):
+        follower.execute("SELECT pg_wal_replay_pause()")
+        write = "SELECT pg_logical_emit_message(false, 'load', repeat('x', 200000))"
+        with meanwhile(dsn, "REINDEX%", lambda other: other.execute(write)):
+            row = rebuilt()
+    assert row["verdict"] == "WARN"
+    assert "cancelled: standby walreceiver is" in row["message"]
+    assert left(worn) == []
+    policy(dsn=standby)
+    with pytest.raises(NightshiftError, match=r"'shop' is a standby.*lock_dsn"):
+        maintain()
