@@ -115,10 +115,10 @@ class Cluster(Frozen):
     namespaces: tuple[str, ...] = Field(
         default=(), description="Namespaces whose pods and claims are read; default: all"
     )
-    pods: int = Field(
+    named: int = Field(
         default=200,
         ge=0,
-        description="So many of the pods with the largest requests are sampled each; the rest in sums",
+        description="So many nodes, workloads and volumes are sampled each, the largest first; the rest in sums",
     )
     deadline_seconds: float = Field(default=120, gt=0, description="For everything that is read, in seconds")
 

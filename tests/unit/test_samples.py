@@ -182,3 +182,26 @@ def test_a_damaged_object_is_named(store):
     store.put(key, store.get(key)[:-30])
     with pytest.raises(CorruptError, match=key):
         read(store)
+
+
+def test_counters_are_kept_for_their_rates_and_not_shown(store, at):
+    for age, used in ((3, 10), (1, 30), (0, 99)):
+        moment = NOON - timedelta(days=age)
+        at(moment)
+        keep(store, moment, one(used, kind="wal written total"), one(used))
+    assert {row["kind"] for row in samples.read(store, "acme").to_pylist()} == {"database"}
+    (former,) = samples.counters(store, "acme", NOON).items()
+    assert (former[0], former[1].used, former[1].at) == (("wal written total", "shop"), 30, NOON - timedelta(days=1))
+
+
+def test_the_repository_is_sampled_by_kind_of_backup(store):
+    for number, (database, kind) in enumerate([("shop", "logical"), ("shop", "logical"), ("users", "base")]):
+        prefix = f"acme/{database}/{kind}/2026112{number}T020000Z-0000000{number}"
+        store.put(f"{prefix}/archive", b"x" * 100)
+        store.put(f"{prefix}/manifest.json", b"{}")
+    store.put("acme/shop/logical/20261129T020000Z-0000000a/archive", b"unfinished")
+    found = {(one.kind, one.resource): one for one in samples.of_repository(store, "acme").samples}
+    assert {key: one.used for key, one in found.items() if key[0] == "backups"} == {
+        ("backups", "shop/logical"): 204, ("backups", "users/base"): 102,
+    }  # fmt: skip
+    assert found["repository", "disk"].capacity == store.disk_space().total_bytes
