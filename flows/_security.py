@@ -12,6 +12,7 @@ from tasks.base.errors import NightshiftError
 from tasks.base.findings import Scan, ScanState
 from tasks.base.orphans import end_orphans
 from tasks.base.run import run_context
+from tasks.base.scans import Scanning
 from tasks.base.secrets import mask
 from tasks.base.systems import load_exemptions
 from tasks.base.words import CheckResult, Verdict
@@ -20,9 +21,6 @@ from tasks.ledger.deadlines import due_time
 from tasks.ledger.exemptions import checks as exemption_checks
 from tasks.ledger.fold import fold
 from tasks.ledger.report import LedgerResult, checks_of, rows_of
-
-# A scope, and the scan of it.
-Scanning = tuple[str, Callable[[], Scan]]
 
 
 @task(name="scan", task_run_name="{scope}", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)

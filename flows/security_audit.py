@@ -1,4 +1,4 @@
-"""The monthly audit: source trees, configuration, hosts' root folders, and secrets in full history."""
+"""The monthly audit: source trees, configuration, hosts, secrets in full history, roles and rights of databases."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows import _security, _support
 from tasks.base.scratch import scratch_folder
+from tasks.postgres.audit import audits
 from tasks.scanners.plan import gitleaks_scans, trivy_scans
 from tasks.scanners.trivy import Kind
 
@@ -20,12 +21,12 @@ FLOW = "security_audit"
     **_support.HOOKS,
 )
 def security_audit(system: str) -> Any:
-    """Scan everything that the system file names with Trivy and gitleaks; tell what is new, due and overdue.
+    """Scan everything that the system file names, and audit its databases; tell what is new, due and overdue.
 
     Args:
         system: Name of the system, as its file in deployments/systems is called.
     """
     with _support.begin(FLOW, system) as run, scratch_folder() as folder:
         policy = run.system.security
-        scannings = [*trivy_scans(policy, folder, *Kind), *gitleaks_scans(policy)]
+        scannings = [*trivy_scans(policy, folder, *Kind), *gitleaks_scans(policy), *audits(run.system)]
         return _support.conclude(run, _security.ledger_result(run, _security.scan_all(run, scannings)))

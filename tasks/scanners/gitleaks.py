@@ -12,10 +12,11 @@ from typing import Any
 from tasks.base.errors import ConfigurationError, IncompleteError, MissingError, ToolFailedError
 from tasks.base.findings import Finding, Scan, Severity, identity_of
 from tasks.base.programs import Program, output_of
+from tasks.base.scans import as_scan
 from tasks.base.scratch import scratch_folder
 from tasks.base.secrets import resolve
 from tasks.base.security import Folder, SecurityPolicy, place_of
-from tasks.scanners.outcome import as_scan, require_readable, run_scanner
+from tasks.scanners.limits import require_readable, run_scanner
 from tasks.scanners.programs import Scanner
 
 _GIT_SECONDS = 120

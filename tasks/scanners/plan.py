@@ -1,18 +1,15 @@
 """Which scans a policy asks for, each with the scanner that makes it or the reason why there is none."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from tasks.base.errors import MissingError, NightshiftError
 from tasks.base.findings import Finding, Scan
+from tasks.base.scans import Scanning, as_scan
 from tasks.base.security import SecurityPolicy
 from tasks.scanners import gitleaks, trivy
 from tasks.scanners.database import Database, prepare_database
-from tasks.scanners.outcome import as_scan
 from tasks.scanners.programs import Scanner, find_scanner
-
-Scanning = tuple[str, Callable[[], Scan]]
 
 
 def trivy_scans(policy: SecurityPolicy, folder: Path, *kinds: trivy.Kind) -> list[Scanning]:

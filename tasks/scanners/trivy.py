@@ -8,13 +8,14 @@ from pathlib import Path
 from tasks.base.errors import NightshiftError, ToolFailedError
 from tasks.base.findings import Finding, Scan
 from tasks.base.programs import Program
+from tasks.base.scans import as_scan
 from tasks.base.scratch import scratch_folder
 from tasks.base.secrets import resolve
 from tasks.base.security import Folder, Image, SecurityPolicy, place_of
 from tasks.base.words import Frozen
 from tasks.scanners import trivy_report
 from tasks.scanners.database import Database
-from tasks.scanners.outcome import as_scan, require_readable, run_scanner
+from tasks.scanners.limits import require_readable, run_scanner
 from tasks.scanners.programs import Scanner
 
 # Exit code 1 may be a finding or a fatal error: the report tells. Trivy's own limit would end it without a word.
