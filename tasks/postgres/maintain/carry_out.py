@@ -32,7 +32,6 @@ class Planned(Frozen):
     bloat: dict[int, Bloat] = Field(description="By index oid, of the indexes that are large enough to matter")
     table_bloat: dict[int, Bloat] = Field(description="By table oid, of the tables that are large enough to matter")
     steps: tuple[Step, ...]
-    methods: tuple[str, ...] = Field(description="The statement of each step")
 
 
 def make_plan(
@@ -62,9 +61,7 @@ def make_plan(
             session, inspection.facts, inspection.tables, policy.table_bytes, policy.table_waste_share, budget
         )
     steps = plan(inspection, bloat, policy)
-    version = inspection.facts.server_version_num
-    methods = tuple(statements.statement([step], policy, version).as_string() for step in steps)
-    return Planned(inspection=inspection, bloat=bloat, table_bloat=tables, steps=steps, methods=methods)
+    return Planned(inspection=inspection, bloat=bloat, table_bloat=tables, steps=steps)
 
 
 def checks_of(database: str, planned: Planned, policy: MaintenancePolicy) -> list[CheckResult]:

@@ -13,6 +13,7 @@ from tasks.postgres.maintain import history
 from tasks.postgres.maintain.carry_out import Planned, carry_out, checks_of, make_plan
 from tasks.postgres.maintain.report import Row, figures_of, rows_of, summary
 from tasks.postgres.maintain.rest import Rest
+from tasks.postgres.maintain.statements import methods_of
 from tasks.repository.store import Store
 
 
@@ -66,7 +67,8 @@ def maintain(job: Job, database: Database, until: Opening) -> Found:
 
 
 def _found(job: Job, database: Database, planned: Planned, checks: list[CheckResult], *, dry_run: bool) -> Found:
-    rows = rows_of(job.store, job.system, database.name, job.run_id, planned.steps, planned.methods)
+    methods = methods_of(planned.steps, job.policy, planned.inspection.facts.server_version_num)
+    rows = rows_of(job.store, job.system, database.name, job.run_id, planned.steps, methods)
     # Of what was not read nobody can say that nothing needs to be done.
     said = summary(database.name, rows, dry_run=dry_run) if rows or not planned.inspection.unread else []
     return Found(

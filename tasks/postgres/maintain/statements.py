@@ -29,6 +29,11 @@ def statement(steps: Sequence[Step], policy: MaintenancePolicy, server_version_n
     )
 
 
+def methods_of(steps: Sequence[Step], policy: MaintenancePolicy, server_version_num: int) -> list[str]:
+    """The statement of each step, as a person would type it."""
+    return [statement([step], policy, server_version_num).as_string() for step in steps]
+
+
 def _options(step: Step, policy: MaintenancePolicy, server_version_num: int) -> list[str]:
     options = ["SKIP_LOCKED"]
     if server_version_num >= _BUFFERS_SINCE:
