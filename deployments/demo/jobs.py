@@ -1,8 +1,11 @@
-"""The demo's main job: backup, verification and restore test as deployment runs, watched until they end."""
+"""The demo's jobs as deployment runs, watched until they end: a backup is proven, a database maintained."""
 
+import csv
+import io
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -12,11 +15,20 @@ from prefect.client.schemas.objects import State
 from tasks.base.clock import stopwatch
 from tasks.base.systems import load_system
 from tasks.base.words import Verdict
-from tasks.repository import catalog, records
+from tasks.repository import catalog, journal, records
 from tasks.repository.opening import open_store
 from tasks.repository.store import Store
 
-_JOBS = ("database_backup/demo-nightly", "backup_verification/demo-evening", "restore_test/demo-weekly")
+_MAINTENANCE = "database_maintenance/demo-weekly"
+# What is run, with what is said otherwise than its schedule says.
+_JOBS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("database_backup/demo-nightly", {}),
+    ("backup_verification/demo-evening", {}),
+    ("restore_test/demo-weekly", {}),
+    (_MAINTENANCE, {"dry_run": True}),
+    (_MAINTENANCE, {"dry_run": False, "minutes": 10}),
+    (_MAINTENANCE, {"dry_run": True}),
+)
 _DEADLINE_SECONDS = 300
 _POLL_SECONDS = 0.5
 
@@ -24,10 +36,11 @@ _POLL_SECONDS = 0.5
 def run_jobs(url: str, home: Path) -> bool:
     """Run the jobs one after the other; True when all ended Completed and the newest backup is proven."""
     with get_client(sync_client=True) as client:
-        good = all(_run(client, job) for job in _JOBS)
+        good = all(_run(client, job, changed) for job, changed in _JOBS)
     system = load_system("demo")
     store = open_store(system.repository)
     proven = _print_result(store, system.name, system.databases[0].name)
+    _print_maintenance(store, system.name)
     print(f"UI        {url}/deployments")
     print(f"reports   {home / 'objects' / 'nightshift' / 'demo' / system.name / 'reports'} (CSV)")
     print(f"receipts  . {home / 'environment'} && .venv/bin/nightshift receipts {system.name} --verify")
@@ -35,10 +48,10 @@ def run_jobs(url: str, home: Path) -> bool:
     return good and proven
 
 
-def _run(client: SyncPrefectClient, job: str) -> bool:
+def _run(client: SyncPrefectClient, job: str, changed: dict[str, Any]) -> bool:
     """Start one deployment run and say how it goes; True when it ended Completed."""
     deployment = client.read_deployment_by_name(job)
-    run = client.create_flow_run_from_deployment(deployment.id)
+    run = client.create_flow_run_from_deployment(deployment.id, parameters=changed)
     elapsed, said = stopwatch(), ""
     while elapsed() < _DEADLINE_SECONDS:
         state = client.read_flow_run(run.id).state
@@ -90,3 +103,15 @@ def _print_result(store: Store, system: str, database: str) -> bool:
     seconds = manifest.durations_seconds["total"]
     print(f"{manifest.backup_id:26} {raw:6.1f} MB {stored:6.1f} MB {seconds:7.1f} s {receipt.proven:10} {rto:>7}\n")
     return receipt.backup_id == manifest.backup_id and receipt.verdict is Verdict.OK
+
+
+def _print_maintenance(store: Store, system: str) -> None:
+    """What the newest run that maintained did, in numbers before and after, from its report."""
+    runs = [row for row in journal.fold(store, system, "evidence", ("run_id",)) if not row["dry_run"]]
+    run_id = next((row["run_id"] for row in reversed(runs) if row["flow"] == "database_maintenance"), "")
+    reports = [item.key for item in store.list(f"{system}/reports/database_maintenance/")]
+    for key in (key for key in reports if run_id and key.endswith(f"{run_id}/report.csv")):
+        for row in csv.DictReader(io.StringIO(store.get(key).decode())):
+            if " before" in row["message"]:
+                print(f"{row['action']:10} {row['target']:26} {float(row['seconds']):6.2f} s  {row['message']}")
+    print()

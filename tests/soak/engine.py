@@ -36,13 +36,13 @@ def retention(run) -> str:
 
 
 def maintenance(run) -> str:
-    from flows.database_maintenance import maintain_database
     from tasks.base.clock import utc_now
     from tasks.base.maintenance import Opening
+    from tasks.postgres.maintain.database import Job, maintain
 
     until = Opening(start=utc_now(), end=utc_now() + timedelta(minutes=5))
-    _, rows = maintain_database.fn(run, run.system.databases[0], until)
-    return json.dumps(rows)
+    job = Job(run.store, run.system.name, run.system.maintenance, run.run_id)
+    return json.dumps(maintain(job, run.system.databases[0], until).rows)
 
 
 JOBS = {job.__name__: job for job in (backup, restore_test, retention, maintenance)}
