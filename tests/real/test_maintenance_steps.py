@@ -1,0 +1,188 @@
+"""Maintenance below the flow: tables that share a statement, a stop in a rebuild, what a plan is made from."""
+
+import threading
+import time
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from tasks.base import stopping
+from tasks.base.clock import new_run_id, utc_now
+from tasks.base.errors import StoppedError
+from tasks.base.maintenance import MaintenancePolicy, Opening
+from tasks.base.system import Database
+from tasks.postgres.maintain.carry_out import carry_out, make_plan
+from tasks.postgres.maintain.history import Diary, Rates, outcomes_of
+from tasks.postgres.maintain.plan import Action
+from tasks.postgres.maintain.rest import Rest
+from tasks.repository.local import LocalStore
+
+POLICY = MaintenancePolicy(dead_rows=50, changed_rows=50, index_bytes=100_000)
+SMALL_TABLES = 60
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prefect_url():
+    """In place of the real one: nothing here needs Prefect."""
+
+
+@pytest.fixture
+def session(shop):
+    with psycopg.connect(shop, autocommit=True) as session:
+        session.execute("CREATE EXTENSION IF NOT EXISTS pgstattuple")
+        yield session
+
+
+@pytest.fixture
+def many(session):
+    """Sixty small tables, all of them worn."""
+    for number in range(SMALL_TABLES):
+        session.execute(
+            f"CREATE TABLE small_{number} WITH (autovacuum_enabled = off) AS SELECT generate_series(1, 200) n"
+        )
+        session.execute(f"DELETE FROM small_{number} WHERE n > 100")
+    session.execute("SELECT pg_stat_force_next_flush()")
+    return session
+
+
+def small_steps(planned):
+    """The plan without what the catalogs of a fresh server want."""
+    return planned.model_copy(
+        update={"steps": tuple(step for step in planned.steps if step.schema_name == "public" and "small" in step.name)}
+    )
+
+
+def done(shop, tmp_path, planned, policy=POLICY, *, seconds=600):
+    """The outcomes by step of carrying a plan out; a stop is among them, raised."""
+    store, run_id, now = LocalStore(str(tmp_path / "history")), new_run_id(), utc_now()
+    rest = Rest(Opening(start=now, end=now + timedelta(seconds=seconds)), Rates(store, "acme", "shop"))
+    try:
+        with Diary(store, "acme", "shop", run_id) as diary:
+            carry_out(Database(name="shop", dsn=shop), policy, run_id, planned, rest, diary)
+    finally:
+        done.outcomes = {row["key"]: row for row in outcomes_of(store, "acme", "shop", run_id)}
+    return done.outcomes
+
+
+def planned_for(shop, policy=POLICY, **more):
+    return make_plan(Database(name="shop", dsn=shop), policy, new_run_id(), more.pop("baselines", {}), **more)
+
+
+def test_small_tables_share_a_statement_and_one_bad_among_them_stops_none_of_the_others(many, shop, tmp_path):
+    planned = small_steps(planned_for(shop))
+    names = [step.name for step in planned.steps]
+    assert len(names) == SMALL_TABLES
+    # The first fifty share one statement, the last ten another.
+    gone, failing, locked = names[3], names[7], names[52]
+    many.execute("CREATE FUNCTION failing(n int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'")
+    many.execute(f"CREATE INDEX ON {failing} (failing(n))")
+    many.execute("CREATE OR REPLACE FUNCTION failing(n int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1 / 0'")
+    many.execute(f"DROP TABLE {gone}")
+    with psycopg.connect(shop) as holder:
+        holder.execute(f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE")
+        outcomes = done(shop, tmp_path, planned)
+        holder.rollback()
+    ended = {row["target"]: (row["verdict"], row["message"]) for row in outcomes.values()}
+    assert ended.pop(f"public.{gone}") == ("INFO", "the table is gone")
+    verdict, message = ended.pop(f"public.{locked}")
+    assert (verdict, "lock not available" in message) == ("SKIP", True), message
+    verdict, message = ended.pop(f"public.{failing}")
+    assert (verdict, "division by zero" in message) == ("FAIL", True), message
+    assert {verdict for verdict, _ in ended.values()} == {"OK"}
+    assert all(message.startswith("100 dead rows before, 0 after") for _, message in ended.values())
+    left = "SELECT count(*) FROM pg_stat_user_tables WHERE relname ~ '^small_' AND last_vacuum IS NULL"
+    assert many.execute(left).fetchone()[0] <= 2
+    assert [len(message.split("one of 10")) for _, message in ended.values()].count(2) == 9
+
+
+def test_the_time_of_a_shared_statement_is_shared_out_and_said_to_be(many, shop, tmp_path):
+    outcomes = done(shop, tmp_path, small_steps(planned_for(shop)))
+    shared = [row for row in outcomes.values() if "its time is shared out by size" in row["message"]]
+    assert len(shared) == SMALL_TABLES
+    assert all(0 < row["seconds"] < 5 for row in shared)
+
+
+def test_a_stop_in_the_middle_of_a_rebuild_leaves_no_half_built_index(session, shop, tmp_path):
+    session.execute("CREATE TABLE worn (id bigint PRIMARY KEY) WITH (autovacuum_enabled = off)")
+    session.execute("INSERT INTO worn SELECT generate_series(1, 60000)")
+    session.execute("DELETE FROM worn WHERE id % 5 <> 0")
+    session.execute("VACUUM ANALYZE worn")
+    planned = planned_for(shop)
+    planned = planned.model_copy(
+        update={"steps": tuple(step for step in planned.steps if step.action is Action.REINDEX and "worn" in step.name)}
+    )
+    assert len(planned.steps) == 1
+    raised = []
+
+    def work():
+        try:
+            done(shop, tmp_path, planned)
+        except StoppedError as error:
+            raised.append(error)
+
+    with psycopg.connect(shop) as holder:
+        holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        holder.execute("SELECT 1")
+        worker = threading.Thread(target=work)
+        worker.start()
+        until = time.monotonic() + 30
+        while not leftovers(session):
+            assert time.monotonic() < until, "the rebuild was never seen to begin"
+        stopping.stop_all()
+        worker.join()
+        assert leftovers(session) == []
+        holder.rollback()
+    assert raised
+    assert done.outcomes["reindex public.worn_pkey"]["message"] == "cancelled: the run was stopped"
+
+
+def leftovers(session):
+    return session.execute("SELECT relname FROM pg_class WHERE relname ~ '_cc(new|old)'").fetchall()
+
+
+def test_an_index_that_is_being_rebuilt_by_somebody_keeps_no_inspection_waiting(session, shop):
+    session.execute("CREATE TABLE held (id bigint PRIMARY KEY)")
+    session.execute("INSERT INTO held SELECT generate_series(1, 20000)")
+    session.execute("VACUUM ANALYZE held")
+    with psycopg.connect(shop) as holder:
+        holder.execute("REINDEX INDEX held_pkey")
+        inspection = planned_for(shop, MaintenancePolicy()).inspection
+        holder.rollback()
+    (held,) = [index for index in inspection.indexes if index.name == "held_pkey"]
+    assert held.size_bytes > 300_000
+    assert [check for check in inspection.checks if "lock" in check.message] == []
+
+
+def test_an_inspection_ends_with_the_window_and_says_what_it_did_not_look_at(session, shop):
+    inspection = planned_for(shop, rest_seconds=0.0).inspection
+    assert inspection.unread == "the window closed"
+    assert inspection.tables == ()
+    assert {"was not looked at: the window closed"} <= {check.message for check in inspection.checks}
+
+
+def test_what_a_role_may_not_see_is_skipped_with_the_grant(session, shop):
+    session.execute("DROP ROLE IF EXISTS upkeep")
+    session.execute("CREATE ROLE upkeep LOGIN")
+    session.execute("CREATE SEQUENCE of_another")
+    inspection = planned_for(psycopg.conninfo.make_conninfo(shop, user="upkeep")).inspection
+    session.execute("DROP ROLE upkeep")
+    told = {check.next_command: str(check.verdict) for check in inspection.checks}
+    assert told["GRANT pg_monitor TO upkeep"] == "SKIP"
+    assert told["GRANT pg_read_all_data TO upkeep"] == "SKIP"
+
+
+def test_a_table_that_is_mostly_air_is_measured_and_told_and_a_full_one_is_cleared(session, shop):
+    for name in ("airy", "dense", "half"):
+        session.execute(
+            f"CREATE TABLE {name} (id bigint, word text) WITH (autovacuum_enabled = off, "
+            f"fillfactor = {50 if name == 'half' else 100})"
+        )
+        session.execute(f"INSERT INTO {name} SELECT n, md5(n::text) FROM generate_series(1, 20000) n")
+    session.execute("DELETE FROM airy WHERE id % 10 <> 0")
+    session.execute("VACUUM ANALYZE")
+    planned = planned_for(shop, MaintenancePolicy(table_bytes=500_000))
+    known = {table.name: planned.table_bloat.get(table.oid) for table in planned.inspection.tables}
+    assert (known["airy"].trust, round(known["airy"].waste_share, 1)) == ("measured", 0.9)
+    assert known["dense"].waste_share < 0.1
+    assert known["half"].waste_share < 0.1
