@@ -120,7 +120,10 @@ class Inspection(Frozen):
 
 def label(schema: str, name: str) -> str:
     """SCHEMA.NAME as it is typed into psql."""
-    return ".".join(part if part.isidentifier() and part.islower() else f'"{part}"' for part in (schema, name))
+    return ".".join(
+        part if part.isidentifier() and part.islower() else '"{}"'.format(part.replace('"', '""'))
+        for part in (schema, name)
+    )
 
 
 def inspect(session: Session, database: str, budget: Budget) -> Inspection:
