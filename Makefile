@@ -33,7 +33,7 @@ help:
 setup: .venv/installed .venv/tools/installed
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: setup
 	SIZE_MB=$(SIZE_MB) ONLY=$(ONLY) $(BIN)/python -m benchmarks

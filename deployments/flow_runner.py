@@ -7,6 +7,7 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterTypeError, SignatureMismatchError
 from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import get_state_result
 
 from tasks.base.errors import ConfigurationError
@@ -39,7 +40,9 @@ def check_parameters(name: str, parameters: dict[str, object]) -> Any:
 
 def run_here(flow: Any, parameters: dict[str, object]) -> FlowResult:
     """Run a flow to its end and return its result. Raises the flow's own error when it fails."""
-    returned: Any = flow(**parameters)
+    # This run's own server listens for no heartbeats, and to end their thread costs up to a second.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        returned: Any = flow(**parameters)
     result = get_state_result(returned) if isinstance(returned, State) else returned
     if not isinstance(result, FlowResult):
         raise ConfigurationError(f"{flow.name} returned no result")

@@ -1,15 +1,30 @@
-"""Prefect reads its settings when it is first imported, so the session's server is named before any test module is."""
+"""Each process that runs tests has its own Prefect and its own temporary folder, named before anything is imported.
+
+Prefect reads its settings when it is first imported. And runs look through the temporary folder for what dead runs
+left, so two processes in one folder would tidy up each other's.
+"""
 
 import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 from deployments.demo.servers import free_port
 
+# Where pytest keeps what the last failed tests wrote; it outlives the run.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+# A worker of pytest-xdist gets a folder in that of the process that started it; short, for the sockets in it.
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+FOLDER = Path(tempfile.mkdtemp(prefix="" if IS_WORKER else "nightshift-test-"))
+FOLDER.chmod(0o755)  # root's PostgreSQL runs as somebody else
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+os.environ["TMPDIR"] = tempfile.tempdir = str(FOLDER)
+
 PREFECT_PORT = free_port()
-os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="nightshift-test-prefect-")
-atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
+os.environ["PREFECT_HOME"] = str(FOLDER / "prefect")
 os.environ["PREFECT_LOGGING_EXTRA_LOGGERS"] = "nightshift"
 os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{PREFECT_PORT}/api"
-os.environ["XDG_CACHE_HOME"] = f"{os.environ['PREFECT_HOME']}/cache"  # where `nightshift run` keeps things
+# Where `nightshift run` keeps what is the same for all.
+os.environ["XDG_CACHE_HOME"] = str((FOLDER.parent if IS_WORKER else FOLDER) / "cache")
+(FOLDER / "prefect").mkdir(mode=0o700)

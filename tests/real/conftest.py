@@ -1,7 +1,9 @@
 """Real parts, once per session: PostgreSQL 18 from the wheel, a Prefect server, a system file that names them."""
 
+import fcntl
 import os
 import shutil
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,7 +13,9 @@ import pyrage
 import pytest
 import yaml
 from prefect.logging.handlers import APILogHandler
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from deployments import own_prefect
 from deployments.demo.servers import free_port, prefect_server
 from tasks.base import stopping
 from tasks.postgres.clients import embedded_binaries
@@ -53,13 +57,36 @@ def postgres():
         shutil.rmtree(folder)
 
 
+@contextmanager
+def one_at_a_time():
+    """Of the processes that run tests at a time only one is in this block."""
+    cache = Path(os.environ["XDG_CACHE_HOME"])
+    cache.mkdir(exist_ok=True)
+    with (cache / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def prefect_url():
-    """One Prefect server with all of its services for all tests; its URL."""
+    """One Prefect server with all of its services for all tests of this process; its URL.
+
+    To lay out its database takes as long as many tests: one process does it, and `nightshift run` begins with it too.
+    """
     home = Path(os.environ["PREFECT_HOME"])
-    with prefect_server(os.environ, home / "server.log", PREFECT_PORT) as url:
+    with ExitStack() as running:
+        with one_at_a_time():
+            ready_made = own_prefect._copy_kept_database(home)
+            if not ready_made:
+                url = running.enter_context(prefect_server(os.environ, home / "server.log", PREFECT_PORT))
+                own_prefect._keep_database(home)
+        if ready_made:
+            environment = os.environ | own_prefect._READY_MADE
+            url = running.enter_context(prefect_server(environment, home / "server.log", PREFECT_PORT))
         assert f"{url}/api" == os.environ["PREFECT_API_URL"], "another process took the port of the tests' server"
-        yield url
+        # Nobody listens for the heartbeats of a test's flow, and each flow waits up to a second for their thread.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield url
         APILogHandler().flush()
 
 

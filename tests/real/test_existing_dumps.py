@@ -217,15 +217,20 @@ def test_tablespaces_of_the_source_are_made_inside_the_sandbox(made, folder):
     assert sentence(tried(folder)) == "nothing is red"
 
 
-def test_a_script_runs_as_the_user_of_the_sandbox_never_as_root_and_sees_no_key(made, folder, tmp_path, monkeypatch):
+@pytest.fixture
+def open_folder():
+    """A folder that every user may enter; pytest's own are for who runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_script_runs_as_the_user_of_the_sandbox_never_as_root_and_sees_no_key(made, folder, open_folder, monkeypatch):
     monkeypatch.setenv("OLD_IDENTITY", "planted-key")
-    told, server_told = tmp_path / "told", tmp_path / "server-told"
+    told, server_told = open_folder / "told", open_folder / "server-told"
     for path in (told, server_told):
         path.touch()
         path.chmod(0o666)
-    tmp_path.chmod(0o755)
-    for parent in (tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
     more = f"COPY public.nothing TO PROGRAM 'env > {server_told}';\n\\! (id -u; env) > {told}\n"
     put(made, folder, "plain.sql", lambda data: data + more.encode())
     assert tried(folder).verdict is Verdict.INFO

@@ -21,9 +21,10 @@ def start(system, tmp_path):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
     environment["TMPDIR"] = str(folder)
 
-    def start(*arguments):
+    def start(*arguments, **variables):
         command = [sys.executable, "-m", "deployments.cli", "run", *arguments]
-        return psutil.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return psutil.Popen(command, env=environment | variables, text=True, **output)
 
     yield start
     for process in begun_below(folder):
@@ -74,7 +75,8 @@ def test_ctrl_c_ends_a_run_with_one_sentence_and_leaves_nothing(start, tmp_path,
     with psycopg.connect(shop, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%(classid)s, %(objid)s)", _LOCK)
         waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'nightshift:backup:%'"
-        run = start("database_backup", "system=acme")
+        # As on a machine that never ran it: there is no empty database of Prefect to begin with yet.
+        run = start("database_backup", "system=acme", XDG_CACHE_HOME=str(tmp_path / "cache"))
         wait_until(lambda: holder.execute(waiting).fetchone())
         run.send_signal(signal.SIGINT)
         since = time.monotonic()
@@ -83,4 +85,5 @@ def test_ctrl_c_ends_a_run_with_one_sentence_and_leaves_nothing(start, tmp_path,
     assert run.returncode == 1, said
     assert "Traceback" not in said
     assert said.splitlines()[-1].startswith("nightshift: the run was stopped; what it had begun was ended")
+    assert [kept.suffix for kept in (tmp_path / "cache" / "nightshift").iterdir()] == [".db"]
     assert homes(tmp_path) == begun_below(tmp_path / "tmp") == []
