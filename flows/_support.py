@@ -20,6 +20,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.alerts import webhook
 from tasks.base import stopping
+from tasks.base.attachments import Attachment
 from tasks.base.clock import new_run_id, utc_now
 from tasks.base.errors import ConfigurationError, IncompleteError, NightshiftError, may_heal
 from tasks.base.secrets import mask
@@ -100,13 +101,14 @@ def begin(flow: str, system: str | System) -> Iterator[Run]:
         stopping.stop_all()
 
 
-def conclude(run: Run, result: Result) -> State[Result]:
+def conclude(run: Run, result: Result, attachments: Sequence[Attachment] = ()) -> State[Result]:
     """Publish; then FAIL and INCOMPLETE raise, all else ends Completed, WARN and SKIP as 'With warnings'.
 
+    `attachments` are the further tables and pictures of the report.
     What was found is said even when the store does not take the report, for which it is then INCOMPLETE.
     """
     try:
-        publish(result, run.store if run.keeps else None, procedures_of(run))
+        publish(result, run.store if run.keeps else None, procedures_of(run), attachments)
     except NightshiftError as error:
         raise IncompleteError(f"{result.headline}; its report was not stored: {error}") from None
     if result.verdict is Verdict.FAIL:

@@ -89,6 +89,8 @@ class FlowResult(Frozen):
 
     # What the CSV of this result holds; constant and documented. A subclass with rows of its own overrides both.
     csv_header: ClassVar[tuple[str, ...]] = tuple(CheckResult.model_fields)
+    # The unit of a column whose name does not end with it, for the page; '@COLUMN' takes it from that column.
+    csv_units: ClassVar[dict[str, str]] = {}
 
     def csv_rows(self) -> list[dict[str, object]]:
         """The rows of the CSV, in the order of `csv_header`."""
