@@ -11,7 +11,7 @@ from flows import _support
 from tasks.base.performance import Part
 from tasks.base.system import Database
 from tasks.postgres.review.report import PerformanceResult
-from tasks.postgres.review.server import review_server
+from tasks.postgres.review.server import Review
 
 FLOW = "performance_review"
 
@@ -25,7 +25,7 @@ FLOW = "performance_review"
 )
 def review_database(run: _support.Run, database: Database, days: float) -> Part:
     """What the server's own counters say; each further source (its log, metrics) is one more part beside it."""
-    parts = [review_server(run.store, run.system, database, run.run_id, days)]
+    parts = [*Review(run.store, run.system, database, run.run_id, days).parts()]
     return Part.joined(parts)
 
 

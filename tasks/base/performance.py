@@ -41,3 +41,29 @@ class PerformancePolicy(Frozen):
         ge=0,
         description="A new or slower statement that cost less (more) than this is not told, in seconds",
     )
+    cache_hit_share: Share = Field(default=0.95, description="A smaller share of blocks found in memory is WARN")
+    forced_checkpoints_share: Share = Field(
+        default=0.3, description="A larger share of checkpoints that max_wal_size forced is WARN"
+    )
+    connections_share: Share = Field(default=0.8, description="This share of max_connections in use is WARN")
+    temp_bytes_per_day: int = Field(
+        default=1024**3, ge=0, description="More temporary files in a day are INFO, in bytes"
+    )
+    unused_days: int = Field(
+        default=35, ge=1, description="An index counts as unused after so many days without a scan"
+    )
+    unused_index_bytes: int = Field(default=1024**2, ge=0, description="Smaller unused indexes are not told, in bytes")
+    large_table_bytes: int = Field(
+        default=64 * 1024**2, ge=0, description="Reading a table of this size whole is worth an index, in bytes"
+    )
+    selective_share: Share = Field(
+        default=0.02, description="An index is advised for statements that need at most this share of the rows"
+    )
+    memory_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="Memory of the database server, in bytes; default: this host's for a server on it",
+    )
+    solid_state: bool | None = Field(
+        default=None, description="Whether the server's disks are solid state; default: not known"
+    )

@@ -66,6 +66,10 @@ class Database(Frozen):
     lock_dsn: ConnectionString | None = Field(
         default=None, description="Connection string of the primary, when `dsn` is a standby; the lock is taken there"
     )
+    standbys: tuple[ConnectionString, ...] = Field(
+        default=(),
+        description="Connection strings of its other servers; an index is unused only when none of them scans it",
+    )
     password: Reference | None = Field(
         default=None, description="Where the password is, when libpq's own places (service, passfile) do not hold it"
     )

@@ -2,7 +2,10 @@
 
 import csv
 import io
+import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -18,7 +21,13 @@ from tasks.postgres.review.report import PerformanceResult
 from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import write_system
 
-POLICY = {"minimum_calls": 5, "matters_seconds": 0.001, "slower_factor": 2.0}
+POLICY = {
+    "minimum_calls": 5,
+    "matters_seconds": 0.001,
+    "slower_factor": 2.0,
+    "large_table_bytes": 1_000_000,
+    "unused_index_bytes": 100_000,
+}
 LOOKUP = "SELECT note FROM orders WHERE customer = %s AND note <> 'planted-literal'"
 SCHEMA = """
 CREATE EXTENSION pg_stat_statements;
@@ -92,8 +101,8 @@ def stored(place):
 def test_what_became_slower_between_two_reviews_is_found_with_its_figures(busy, tmp_path):
     look_up(busy, 50)
     first = review()
-    assert first.verdict is Verdict.SKIP
-    assert "no period to compare with yet" in first.headline
+    waits = told(first, "slow queries")[0]
+    assert (waits.verdict, "no period to compare with yet" in waits.message) == (Verdict.SKIP, True)
     assert [row["calls"] for row in listed(first, "total") if row["statement"].startswith("SELECT note")] == [50]
     busy.execute("DROP INDEX orders_customer")
     look_up(busy, 30)
@@ -105,6 +114,9 @@ def test_what_became_slower_between_two_reviews_is_found_with_its_figures(busy, 
     (row,) = listed(second, "regressed")
     assert (row["calls"], row["before_calls"]) == (30, 50)
     assert row["mean_ms"] > 2 * row["before_mean_ms"]
+    (advice,) = told(second, "index advice")
+    assert advice.next_command == "CREATE INDEX CONCURRENTLY ON public.orders (customer)"
+    assert "30 calls of postgres read" in advice.message
     (slow,) = [row for row in listed(second, "total") if row["statement"] == "SELECT pg_sleep($1)"]
     assert slow["total_ms"] >= 700
     assert any("SELECT pg_sleep($1)" in check.message for check in told(second, "new statement"))
@@ -171,6 +183,81 @@ def test_what_is_missing_is_a_skip_with_the_statement_that_mends_it(busy, counti
     skipped = told(review(), "slow queries")
     assert [(check.verdict, check.next_command) for check in skipped] == [(Verdict.SKIP, command)]
     busy.execute("DROP ROLE plain")
+
+
+def test_an_index_without_a_scan_in_stored_reviews_of_36_days_is_unused(busy, tmp_path):
+    busy.execute("CREATE INDEX orders_note ON orders (note)")
+    look_up(busy, 3)
+    busy.execute("SELECT pg_stat_force_next_flush()")
+    first = review()
+    (unknown,) = told(first, "unused indexes")
+    assert unknown.verdict is Verdict.SKIP
+    assert f"known on {first.started_at + timedelta(days=35):%Y-%m-%d}" in unknown.message
+    # The review of 36 days ago, as it would have been written then.
+    (stored_usage,) = (tmp_path / "repository/acme/history/index-usage").rglob("*.jsonl")
+    row, then = json.loads(stored_usage.read_text()), first.started_at - timedelta(days=36)
+    row |= {"run_id": "old", "taken_at": then.isoformat()}
+    folder = tmp_path / f"repository/acme/history/index-usage/{then:%Y/%m/%d}"
+    folder.mkdir(parents=True)
+    (folder / f"{then:%Y%m%dT%H%M%SZ}-old.jsonl").write_text(json.dumps(row) + "\n")
+    look_up(busy, 3)
+    busy.execute("SELECT pg_stat_force_next_flush()")
+    result = review()
+    found = told(result, "unused index")
+    assert [(check.target, check.next_command) for check in found] == [
+        ("shop public.orders_note", "DROP INDEX CONCURRENTLY public.orders_note")
+    ]
+    assert "CREATE INDEX orders_note ON public.orders USING btree (note)" in found[0].message
+    busy.execute("DROP INDEX orders_note")
+
+
+def test_settings_and_what_the_server_counted_are_told_with_reason_and_command(busy, counting):
+    review()
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        busy.execute("SELECT 1/0")
+    busy.execute("SET work_mem = '64kB'")
+    busy.execute("SELECT count(*) FROM (SELECT note FROM orders ORDER BY note OFFSET 10) AS sorted")
+    deadlock(counting.dsn("shop"))
+    for _ in range(6):
+        busy.execute("INSERT INTO orders SELECT max(id) + 1, 1, 'x' FROM orders")
+        busy.execute("CHECKPOINT")
+    busy.execute("SELECT pg_stat_force_next_flush()")
+    result = review()
+    by_target = {check.target: check for check in told(result, "setting")}
+    assert by_target["shop fsync"].verdict is Verdict.WARN
+    assert by_target["shop fsync"].next_command == "ALTER SYSTEM SET fsync = 'on'"
+    assert "(manual 19.5.1)" in by_target["shop fsync"].message
+    assert "shop autovacuum" not in by_target
+    verdicts = {check.name: check.verdict for check in result.checks}
+    assert (verdicts["deadlocks"], verdicts["checkpoints"]) == (Verdict.WARN, Verdict.WARN)
+    (temporary,) = told(result, "temporary files")
+    assert not temporary.message.startswith("0 temporary files")
+    (connections,) = told(result, "connections")
+    assert connections.unit == "share"
+    assert 0 < connections.value < 1
+    (checkpoints,) = told(result, "checkpoints")
+    assert checkpoints.next_command == "ALTER SYSTEM SET max_wal_size = '2048MB'"
+
+
+def deadlock(dsn):
+    """Two sessions that wait for each other, until the server ends one of them."""
+    with psycopg.connect(dsn) as one, psycopg.connect(dsn) as other:
+        for session in (one, other):
+            session.execute("SET deadlock_timeout = '50ms'")
+        one.execute("UPDATE orders SET customer = 1 WHERE id = 1")
+        other.execute("UPDATE orders SET customer = 1 WHERE id = 2")
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(one.execute, "UPDATE orders SET customer = 1 WHERE id = 2")
+            ended = 0
+            for attempt in (lambda: other.execute("UPDATE orders SET customer = 1 WHERE id = 1"), waiting.result):
+                try:
+                    attempt()
+                except psycopg.errors.DeadlockDetected:
+                    ended += 1
+                    other.rollback()
+        assert ended == 1
+        one.rollback()
+        other.rollback()
 
 
 def test_a_server_that_did_not_load_the_extension_is_a_skip_with_what_to_do(system, shop):

@@ -9,6 +9,9 @@ from tasks.base.words import Frozen
 from tasks.repository import journal
 from tasks.repository.store import Store
 
+# The node that is written to; a standby is called by its connection string, which holds no secret.
+PRIMARY = "primary"
+
 
 class Snapshot(Frozen):
     """Counters that only grow until they are reset, of many things (statements, indexes) of a database on one node."""
@@ -24,6 +27,7 @@ class Snapshot(Frozen):
     entries: dict[str, tuple[float | None, ...]] = Field(
         description="The counters by the key of the thing that they count"
     )
+    gauges: dict[str, float] = Field(default_factory=dict, description="What was true at the moment, by name")
     labels: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="What a person calls it, by key")
 
 

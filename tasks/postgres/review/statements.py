@@ -10,10 +10,9 @@ from tasks.base.words import CheckResult, Verdict
 from tasks.postgres import queries
 from tasks.postgres.inspect.statements import without_literals
 from tasks.postgres.review.deltas import SINCE
-from tasks.postgres.review.snapshots import Snapshot
+from tasks.postgres.review.snapshots import PRIMARY, Snapshot
 
 Session = Connection[tuple[object, ...]]
-PRIMARY = "primary"
 COLUMNS = (
     SINCE, "calls", "time_ms", "rows", "blocks_hit", "blocks_read", "blocks_dirtied", "blocks_written",
     "temp_blocks_read", "temp_blocks_written", "io_ms",
