@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from pydantic import Field
 
-from tasks.base.words import CheckResult, Frozen, Verdict
+from tasks.base.words import CheckResult, FlowResult, Frozen, Verdict
 
 # A kind that ends so is a counter: it only grows until it begins anew (a restart), and its rate is what is of use.
 COUNTER = " total"
@@ -63,3 +64,14 @@ def rates(samples: Sequence[Sample], at: datetime, former: Mapping[tuple[str, st
         }
         found.append(one.model_copy(update=rate))
     return found
+
+
+class SampleResult(FlowResult):
+    """What one run sampled."""
+
+    samples: tuple[Sample, ...]
+    csv_header: ClassVar[tuple[str, ...]] = tuple(Sample.model_fields)
+
+    def csv_rows(self) -> list[dict[str, object]]:
+        """One row for each resource."""
+        return [one.model_dump() for one in self.samples]
