@@ -1,6 +1,7 @@
 """What the flows that scan have in common: a bounded number of scans, the ledger, the result."""
 
 from collections.abc import Callable, Sequence
+from zoneinfo import ZoneInfo
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -16,7 +17,7 @@ from tasks.base.scans import Scanning
 from tasks.base.secrets import mask
 from tasks.base.systems import load_exemptions
 from tasks.base.words import CheckResult, Verdict
-from tasks.ledger import book
+from tasks.ledger.book import Book
 from tasks.ledger.deadlines import due_time
 from tasks.ledger.exemptions import checks as exemption_checks
 from tasks.ledger.fold import fold
@@ -24,31 +25,30 @@ from tasks.ledger.report import LedgerResult, checks_of, rows_of
 
 
 @task(name="scan", task_run_name="{scope}", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
-def scan_scope(run: _support.Run, scope: str, look: Callable[[], Scan]) -> Scan:  # noqa: ARG001 - names the task
+def scan_scope(run: _support.Run, book: Book, scope: str, look: Callable[[], Scan]) -> Scan:  # noqa: ARG001 - its name
     """Make one scan and record it in the ledger; a second try is a second scan."""
     with run_context(run.run_id, _subject(run)):
         found = look()
-    book.record(run.store, run.system.name, run.run_id, found)
+    book.record(run.run_id, found)
     return found
 
 
-def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> list[Scan]:
-    """All scans, a bounded number at a time; one that fails fails alone."""
+def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> LedgerResult:
+    """All scans, a bounded number at a time, one that fails fails alone; and what they and all before them say."""
+    exempted, book = load_exemptions(run.system.name), Book(run.store, run.system.name)
     end_orphans(_subject(run))
-    return _support.bounded(scannings, run.system.security.parallel, lambda one: scan_scope.submit(run, *one), _outcome)
-
-
-def ledger_result(run: _support.Run, scans: Sequence[Scan]) -> LedgerResult:
-    """What this run's scans, and all before them, say at this moment."""
-    exempted = load_exemptions(run.system.name)
-    entries = fold(book.scans(run.store, run.system.name), due_time(run.system))
+    scans = _support.bounded(
+        scannings, run.system.security.parallel, lambda one: scan_scope.submit(run, book, *one), _outcome
+    )
+    entries = fold(book.scans(), due_time(run.system)).values()
     now = utc_now()
-    rows = rows_of(run.system, entries.values(), exempted, now)
-    still_open = [entry.finding for entry in entries.values() if entry.fixed_at is None]
+    rows = rows_of(run.system, entries, exempted, now)
+    still_open = [entry.finding for entry in entries if entry.fixed_at is None]
+    today = now.astimezone(ZoneInfo(run.system.timezone)).date()
     scan_checks = checks_of(scans, rows, run.started_at) if scans else [_nothing_to_scan(run)]
     return LedgerResult(
         **run.facts(),
-        checks=(*scan_checks, *exemption_checks(exempted, still_open, now.date())),
+        checks=(*scan_checks, *exemption_checks(exempted, still_open, today)),
         rows=tuple(rows),
     )
 

@@ -26,5 +26,5 @@ def security_scan(system: str) -> Any:
         system: Name of the system, as its file in deployments/systems is called.
     """
     with _support.begin(FLOW, system) as run, scratch_folder() as folder:
-        scans = _security.scan_all(run, trivy_scans(run.system.security, folder, Kind.IMAGE, Kind.FILESYSTEM))
-        return _support.conclude(run, _security.ledger_result(run, scans))
+        scannings = trivy_scans(run.system.security, folder, Kind.IMAGE, Kind.FILESYSTEM)
+        return _support.conclude(run, _security.scan_all(run, scannings))

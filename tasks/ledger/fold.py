@@ -36,6 +36,8 @@ class _Life:
     def seen(self, finding: Finding, at: datetime, due: DueTime) -> None:
         """It was seen again."""
         before, self.finding, self.last_seen = self.finding, finding, at
+        if finding is before and self.fixed_at is None:
+            return  # the book gives the same object for the same content
         changed = finding.severity is not before.severity
         if changed:
             self.severities.append(SeverityChange(at=at, severity=finding.severity))

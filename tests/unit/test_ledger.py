@@ -9,7 +9,8 @@ from tasks.base.findings import Finding, Scan, ScanState, Severity, identity_of
 from tasks.base.security import Exemption
 from tasks.base.system import System
 from tasks.base.words import Verdict
-from tasks.ledger import book, exemptions
+from tasks.ledger import exemptions
+from tasks.ledger.book import Book
 from tasks.ledger.deadlines import due_time
 from tasks.ledger.fold import fold
 from tasks.ledger.models import Status
@@ -153,9 +154,28 @@ def test_the_ledger_is_what_its_scans_say_whatever_the_order_in_which_they_came(
 @given(histories())
 def test_what_is_read_back_is_what_was_recorded(tmp_path_factory, scans):
     store = LocalStore(tmp_path_factory.mktemp("ledger"))
-    for run_id, one in [*scans, *scans[:2]]:  # a task that was tried again records twice
-        book.record(store, "acme", run_id, one)
-    assert fold(book.scans(store, "acme"), due_time(system())) == ledger(*scans)
+    for part in (scans[:5], scans[5:], scans[:2]):  # a task that was tried again records twice
+        book = Book(store, "acme")
+        for run_id, one in part:
+            book.record(run_id, one)
+    assert fold(Book(store, "acme").scans(), due_time(system())) == ledger(*scans)
+
+
+def test_what_two_hosts_record_at_a_time_is_whole(tmp_path):
+    store = LocalStore(tmp_path)
+    one, other = Book(store, "acme"), Book(store, "acme")
+    one.record(*scan(START, finding()))
+    other.record(*scan(START + DAY, finding(), finding("CVE-2")))
+    assert fold(Book(store, "acme").scans(), due_time(system())) == ledger(
+        scan(START, finding()), scan(START + DAY, finding(), finding("CVE-2"))
+    )
+
+
+def test_a_finding_that_stays_is_stored_once(tmp_path):
+    for days in range(3):
+        Book(LocalStore(tmp_path), "acme").record(*scan(START + days * DAY, finding()))
+    stored = b"".join(path.read_bytes() for path in sorted(tmp_path.rglob("*.jsonl")))
+    assert stored.count(b"openssl") == 1
 
 
 def exemption(ends, **patterns):
