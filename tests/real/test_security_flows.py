@@ -73,7 +73,7 @@ def test_the_ledger_follows_a_finding_from_scan_to_scan(scanned, tmp_path):
 
 
 def test_an_overdue_finding_is_red_until_it_is_gone(scanned):
-    change_system(security={"deadlines": {"critical_hours": 0.00001}})
+    change_system(security={"deadlines": {"critical_hours": 1e-9}})
     with pytest.raises(NightshiftError, match="overdue, first CVE-2019-19844 django in trivy fs app"):
         security_scan("acme")
 
