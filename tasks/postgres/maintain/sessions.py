@@ -9,7 +9,7 @@ from pydantic import Field
 from tasks.base.clock import stopwatch
 from tasks.base.words import Frozen
 from tasks.postgres import queries
-from tasks.postgres.inspect.statements import without_literals
+from tasks.base.statements import without_literals
 from tasks.postgres.maintain.session import Session
 
 How = Literal["cancel", "terminate"]

@@ -8,7 +8,7 @@ from psycopg import Connection, sql
 
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres import queries
-from tasks.postgres.inspect.statements import without_literals
+from tasks.base.statements import without_literals
 from tasks.postgres.review.deltas import SINCE
 from tasks.postgres.review.snapshots import PRIMARY, Snapshot
 
