@@ -9,7 +9,8 @@ from pydantic import Field
 
 from flows import _support
 from tasks.base.performance import Part
-from tasks.base.system import Database
+from tasks.base.system import Database, System
+from tasks.logs.review import review_logs
 from tasks.postgres.review.report import PerformanceResult
 from tasks.postgres.review.server import Review
 
@@ -24,16 +25,21 @@ FLOW = "performance_review"
     **_support.RETRIES,
 )
 def review_database(run: _support.Run, database: Database, days: float) -> Part:
-    """What the server's own counters say; each further source (its log, metrics) is one more part beside it."""
-    parts = [*Review(run.store, run.system, database, run.run_id, days).parts()]
-    return Part.joined(parts)
+    """What the server's own counters say."""
+    return Part.joined(Review(run.store, run.system, database, run.run_id, days).parts())
 
 
-def _outcome(database: Database, future: PrefectFuture[Part]) -> Part:
+@task(name="review logs", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
+def review_system_logs(run: _support.Run, days: float) -> Part:
+    """The slow statements that the servers logged."""
+    return review_logs(run.system.logs, run.system.name, days)
+
+
+def _outcome(target: Database | System, future: PrefectFuture[Part]) -> Part:
     try:
         return future.result()
     except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        return Part(checks=(_support.failed("performance review", database.name, error),))
+        return Part(checks=(_support.failed("performance review", target.name, error),))
 
 
 @flow(
@@ -54,9 +60,10 @@ def performance_review(
         days: Length of the period; it begins at the former review that lies nearest.
     """
     with _support.begin(FLOW, system) as run:
-        found = Part.joined(
-            _support.bounded(
-                run.databases(databases), 2, lambda database: review_database.submit(run, database, days), _outcome
-            )
+        of_databases = _support.bounded(
+            run.databases(databases), 2, lambda database: review_database.submit(run, database, days), _outcome
         )
-        return _support.conclude(run, PerformanceResult(**run.facts(), **found.model_dump()))
+        logged = _outcome(run.system, review_system_logs.submit(run, days))
+        found = Part.joined([*of_databases, logged])
+        result = PerformanceResult(**run.facts(), checks=found.checks, rows=found.rows)
+        return _support.conclude(run, result, found.attachments)

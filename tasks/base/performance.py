@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
+from tasks.base.attachments import Attachment
 from tasks.base.words import CheckResult, Frozen
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -15,6 +16,7 @@ class Part(Frozen):
 
     checks: tuple[CheckResult, ...] = ()
     rows: tuple[dict[str, Any], ...] = Field(default=(), description="Of the report's first table, the statements")
+    attachments: tuple[Attachment, ...] = Field(default=(), description="Further tables and pictures of the report")
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
@@ -23,6 +25,7 @@ class Part(Frozen):
         return cls(
             checks=tuple(check for part in several for check in part.checks),
             rows=tuple(row for part in several for row in part.rows),
+            attachments=tuple(one for part in several for one in part.attachments),
         )
 
 

@@ -24,7 +24,9 @@ _TOKEN = re.compile(
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 # The value of a setting may be a word without quotes.
-_SETTING = re.compile(r"(?is)^(\s*(?:SET|ALTER)\b.*?\bSET\s+|\s*SET\s+)((?:SESSION\s+|LOCAL\s+)?[\w.\"]+\s*(?:=|\bTO\b)).*")
+_SETTING = re.compile(
+    r"(?is)^(\s*(?:SET|ALTER)\b.*?\bSET\s+|\s*SET\s+)((?:SESSION\s+|LOCAL\s+)?[\w.\"]+\s*(?:=|\bTO\b)).*"
+)
 _SHOWN = 500
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tasks.base.capacity import CapacityPolicy
+from tasks.base.logs import LogPolicy
 from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.performance import PerformancePolicy
 from tasks.base.schedule import Schedule
@@ -267,6 +268,7 @@ class System(Frozen):
     maintenance: MaintenancePolicy = Field(default_factory=MaintenancePolicy)
     capacity: CapacityPolicy = Field(default_factory=CapacityPolicy)
     performance: PerformancePolicy = Field(default_factory=PerformancePolicy)
+    logs: LogPolicy = Field(default_factory=LogPolicy)
     security: SecurityPolicy = Field(default_factory=SecurityPolicy)
     alerting: Alerting = Field(default_factory=Alerting)
     thresholds: Thresholds = Field(default_factory=Thresholds)

@@ -40,7 +40,9 @@ def test_literals_and_comments_are_gone_and_names_stay(statement, shown):
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1))
 def test_no_quoted_text_gets_through(secret):
     quoted = secret.replace("'", "''")
-    assert without_literals(f"SELECT f('{quoted}', x)") == "SELECT f(?, x)"
+    # Behind a backslash and a quote nobody knows whether the literal goes on: nothing more is shown.
+    shown = "SELECT f(?" if "\\'" in f"{quoted}'" else "SELECT f(?, x)"
+    assert without_literals(f"SELECT f('{quoted}', x)") == shown
 
 
 # Each way to write a literal, for a secret in which the quotes are doubled as it wants.

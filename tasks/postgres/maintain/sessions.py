@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.base.clock import stopwatch
+from tasks.base.statements import without_literals
 from tasks.base.words import Frozen
 from tasks.postgres import queries
-from tasks.base.statements import without_literals
 from tasks.postgres.maintain.session import Session
 
 How = Literal["cancel", "terminate"]

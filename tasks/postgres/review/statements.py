@@ -6,9 +6,9 @@ from typing import cast
 import psycopg
 from psycopg import Connection, sql
 
+from tasks.base.statements import without_literals
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres import queries
-from tasks.base.statements import without_literals
 from tasks.postgres.review.deltas import SINCE
 from tasks.postgres.review.snapshots import PRIMARY, Snapshot
 
