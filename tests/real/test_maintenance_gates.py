@@ -2,16 +2,20 @@
 
 import shutil
 import subprocess
+import threading
 
 import psycopg
 import pytest
 
 from deployments.demo.servers import free_port
+from flows import _support
 from tasks.base import stopping
 from tasks.base.errors import NightshiftError
 from tasks.base.system import Database
 from tasks.base.words import LockPolicy, Verdict
 from tasks.postgres.lock import database_lock
+from tasks.postgres.maintain import database as maintenance
+from tasks.postgres.maintain.database import Job
 from tasks.postgres.server import LocalServer, server_folder
 from tests.real.upkeep import (
     dsn,
@@ -89,6 +93,26 @@ def test_a_backup_that_holds_the_lock_is_named_and_nothing_is_done(worn, dsn, po
         maintain()
     assert size(worn, "worn_pkey") == before
     assert "before" in rebuilt()["message"]
+
+
+def test_a_backup_that_holds_the_lock_is_waited_for_and_then_the_work_is_done(worn, dsn, policy):
+    policy(on_lock="wait", lock_wait_seconds=30)
+    held, seen = (
+        threading.Event(),
+        "SELECT FROM pg_stat_activity WHERE application_name LIKE 'nightshift:maintenance:%'",
+    )
+
+    def backup():
+        with database_lock(Database(name="shop", dsn=dsn), "backup", "0badcafe", LockPolicy.REFUSE, 1):
+            held.set()
+            wait_until(lambda: worn.execute(seen).rowcount)
+
+    thread = threading.Thread(target=backup)
+    thread.start()
+    assert held.wait(30)
+    row = rebuilt()
+    thread.join()
+    assert "before" in row["message"]
 
 
 def test_a_prepared_transaction_that_stays_is_named(worn, policy):
@@ -184,3 +208,19 @@ def test_a_standby_that_falls_behind_ends_a_rebuild_and_is_itself_never_maintain
     policy(dsn=standby)
     with pytest.raises(NightshiftError, match=r"'shop' is a standby.*lock_dsn"):
         maintain()
+
+
+def test_the_indexes_of_catalogs_are_never_rebuilt_and_their_tables_are_vacuumed(worn, policy):
+    policy(index_bytes=1, index_waste_share=0.01, dead_rows=100, dead_share=0.01)
+    worn.execute(
+        "DO $$ BEGIN FOR n IN 1..200 LOOP EXECUTE format('CREATE TABLE passing_%s (a int, b int, c int)', n); "
+        "EXECUTE format('DROP TABLE passing_%s', n); END LOOP; END $$"
+    )
+    worn.execute("SELECT pg_stat_force_next_flush()")
+    with _support.begin("database_maintenance", "acme") as run:
+        job = Job(run.store, run.system.name, run.system.maintenance, run.run_id)
+        found = maintenance.plan_only(job, run.system.databases[0])
+    steps = {(row["action"], row["target"]) for row in found.rows}
+    assert ("vacuum", "pg_catalog.pg_attribute") in steps
+    assert ("reindex", "public.worn_pkey") in steps
+    assert [target for action, target in steps if action == "reindex" and target.startswith("pg_catalog.")] == []
