@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tasks.base.clock import utc_now
@@ -17,6 +17,8 @@ from tasks.postgres.maintain.rest import Rest
 from tasks.repository.local import LocalStore
 from tests.unit.test_maintenance_plan import FACTS, index, table
 
+# No stopwatch: a machine with other work to do may take its time.
+EVERY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ORDER = list(Action)
 COUNTS = st.integers(0, 10**9)
 TABLES = st.fixed_dictionaries(
@@ -57,6 +59,7 @@ def plans(draw):
     return inspection, bloat, policy, plan(inspection, bloat, policy)
 
 
+@EVERY
 @given(plans())
 def test_leftovers_and_freezing_come_first_rebuilds_last_and_nothing_twice(made):
     _, _, _, steps = made
@@ -67,6 +70,7 @@ def test_leftovers_and_freezing_come_first_rebuilds_last_and_nothing_twice(made)
     assert len(set(vacuumed)) == len(vacuumed)
 
 
+@EVERY
 @given(plans())
 def test_every_table_that_is_old_is_frozen_the_oldest_first_and_no_other(made):
     inspection, _, policy, steps = made
@@ -77,6 +81,7 @@ def test_every_table_that_is_old_is_frozen_the_oldest_first_and_no_other(made):
     assert [one.freeze_share for one in frozen] == sorted((one.freeze_share for one in frozen), reverse=True)
 
 
+@EVERY
 @given(plans())
 def test_an_index_is_rebuilt_only_when_measured_to_be_bloated_or_to_be_measured_again_behind_its_vacuum(made):
     inspection, bloat, policy, steps = made
@@ -91,6 +96,7 @@ def test_an_index_is_rebuilt_only_when_measured_to_be_bloated_or_to_be_measured_
             assert bool(step.refused) is one.exclusion
 
 
+@EVERY
 @given(plans())
 def test_only_invalid_leftovers_of_rebuilds_are_dropped_and_no_table_of_another_owner_is_touched(made):
     inspection, _, _, steps = made
@@ -105,6 +111,7 @@ def rates(tmp_path_factory):
     return Rates(LocalStore(str(tmp_path_factory.mktemp("empty"))), "acme", "shop")
 
 
+@EVERY
 @given(made=plans(), left=st.floats(-1000, 100_000), many=st.integers(1, 9))
 def test_nothing_begins_that_does_not_fit_into_the_rest_of_the_window(rates, made, left, many):
     _, _, _, steps = made

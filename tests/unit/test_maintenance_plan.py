@@ -1,7 +1,7 @@
 """The maintenance plan as data: what is in it, why, and in which order."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.base.maintenance import MaintenancePolicy
@@ -104,6 +104,7 @@ def test_statements_are_gentle_and_fit_the_version():
     assert "BUFFER" not in statement([step], POLICY, 150000).as_string()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**7), st.floats(1, 200), st.integers(50, 100))
 def test_an_estimate_grows_with_rows_and_shrinks_with_fillfactor(rows, width, fillfactor):
     size = estimated_bytes(rows, width, fillfactor, 8192)
@@ -111,6 +112,7 @@ def test_an_estimate_grows_with_rows_and_shrinks_with_fillfactor(rows, width, fi
     assert estimated_bytes(rows, width, 100, 8192) <= size
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6), st.integers(1, 10**4), st.floats(0, 100), st.integers(10, 100))
 def test_a_rebuild_is_never_thought_larger_than_the_index(leaves, internal, density, fillfactor):
     assert 0 < fresh_bytes(leaves, internal, density, fillfactor, 8192) <= (leaves + internal + 1) * 8192

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -67,6 +67,7 @@ def test_a_start_that_the_clock_skips_moves_behind_the_gap_and_an_end_that_comes
     assert twice.opening(at("2026-10-25 00:45"), "UTC").end == at("2026-10-25 01:30")
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
     st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)),
