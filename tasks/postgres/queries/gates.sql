@@ -21,7 +21,8 @@ UNION ALL
 SELECT 'a dump runs: session ' || pid || ' (' || application_name || ')'
 FROM pg_stat_activity
 WHERE datname = current_database() AND backend_xmin IS NOT NULL
-  AND (application_name ~ '^pg_dump' OR application_name LIKE 'nightshift:backup:%%')
+  -- A backup that waits for the lock asks for it, with a snapshot of an instant; one that runs has one that stays.
+  AND (application_name ~ '^pg_dump' OR (application_name LIKE 'nightshift:backup:%%' AND state = 'idle in transaction'))
 UNION ALL
 -- A rebuild would keep it out for as long as it takes.
 SELECT 'autovacuum (to prevent wraparound) of the table runs or waits, session ' || a.pid
