@@ -144,6 +144,11 @@ class MaintenancePolicy(Frozen):
     inspection_seconds: float = Field(
         default=600, gt=0, description="Time for the inspection; the most suspicious are measured first, in seconds"
     )
+    held_back_transactions: int = Field(
+        default=1_000_000,
+        ge=0,
+        description="What holds back vacuum is told when its snapshot is older, in transactions",
+    )
     vacuum_cost_delay_ms: float = Field(default=0, ge=0, le=100, description="vacuum_cost_delay, in milliseconds")
     vacuum_cost_limit: int = Field(default=200, ge=1, le=10000, description="vacuum_cost_limit")
     parallel_workers: int = Field(default=2, ge=0, le=32, description="Workers for the indexes of one table")

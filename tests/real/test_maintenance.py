@@ -1,5 +1,7 @@
 """Maintenance of a database that is really bloated: the plan, what is done, what is left alone, and why."""
 
+import csv
+import re
 import time
 
 import psycopg
@@ -8,11 +10,15 @@ import pytest
 from flows.database_maintenance import database_maintenance
 from tasks.base.errors import NightshiftError
 from tasks.base.words import Verdict
+from tasks.report.publish import report_prefix
 from tests.real.conftest import write_system
 
 # What the catalogs hold beside the plan may be worth knowing.
 WELL = (Verdict.OK, Verdict.INFO)
-GENTLE = {"index_bytes": 500_000, "old_snapshot_seconds": 2.0}
+GENTLE = {"index_bytes": 500_000, "old_snapshot_seconds": 2.0, "freeze_age_share": 0.01}
+# The least that the server takes; a hundredth of it are a thousand transactions.
+SOON_FROZEN = 100_000
+AGES = r"(\d+) transactions old before, (\d+) after"
 
 
 @pytest.fixture
@@ -30,8 +36,13 @@ def bloated(system, shop, identity, tmp_path):
         session.execute("CREATE TABLE kept (id bigint PRIMARY KEY, word text) WITH (autovacuum_enabled = off)")
         session.execute("INSERT INTO kept SELECT n, md5(n::text) FROM generate_series(1, 40000) n")
         session.execute("CREATE INDEX kept_word ON kept (word)")
+        session.execute(
+            f"CREATE TABLE old WITH (autovacuum_enabled = off, autovacuum_freeze_max_age = {SOON_FROZEN}) "
+            "AS SELECT generate_series(1, 100) n"
+        )
+        session.execute("DO $$ BEGIN FOR i IN 1..1500 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
         session.execute("SELECT pg_stat_force_next_flush()")
-        session.execute("VACUUM ANALYZE")
+        session.execute("VACUUM (SKIP_LOCKED, ANALYZE) worn, kept")
         session.execute("DELETE FROM worn WHERE id % 5 <> 0")
         session.execute("SELECT pg_stat_force_next_flush()")
         yield session
@@ -158,23 +169,44 @@ def test_a_fresh_table_is_never_rebuilt_whatever_its_statistics_say(bloated):
     assert rows(maintain(), "reindex") == {}
 
 
-def test_what_is_worn_is_vacuumed_and_rebuilt_and_a_second_run_finds_nothing(bloated):
+def test_what_is_worn_is_vacuumed_frozen_and_rebuilt_and_a_second_run_finds_nothing(bloated, system):
     before = {name: size(bloated, name) for name in ("worn_word", "worn_half", "worn_pkey", "kept_word")}
     plan = database_maintenance("acme")
     assert plan.dry_run
     assert list(rows(plan, "vacuum")) == ["public.worn"]
+    assert rows(plan, "vacuum")["public.worn"]["method"].startswith("VACUUM (SKIP_LOCKED, ")
     assert {name: size(bloated, name) for name in before} == before
     result = maintain()
     assert result.verdict in WELL, result.headline
-    assert rows(result, "vacuum")["public.worn"]["message"] == "48000 dead rows before, 0 after"
+    assert rows(result, "vacuum")["public.worn"]["message"].startswith("48000 dead rows before, 0 after")
+    old, frozen = map(int, re.match(AGES, rows(result, "freeze")["public.old"]["message"]).groups())
+    assert old > 1000 > frozen
     rebuilt = {target for target, row in rows(result, "reindex").items() if "before" in row["message"]}
     assert rebuilt == {"public.worn_word", "public.worn_half", "public.worn_pkey"}
     for name in ("worn_word", "worn_half"):
         assert fresh_size(bloated, name) * 0.9 <= size(bloated, name) <= fresh_size(bloated, name) * 1.1
     assert size(bloated, "kept_word") == before["kept_word"]
+    folder = system / report_prefix(result)
+    assert len((folder / "report.csv").read_text().splitlines()) == 1 + len(result.rows)
+    (kept,) = [row for row in table_of(folder / "indexes.csv") if row["name"] == "kept_word"]
+    assert (kept["method"], kept["trust"], float(kept["waste_share"]) < 0.3) == ("pgstatindex", "measured", True)
+    assert {"public.old", "public.worn"} <= {f"public.{row['name']}" for row in table_of(folder / "tables.csv")}
     again = maintain()
     assert again.rows == ()
     assert "nothing needed to be done" in [check.message for check in again.checks]
+
+    by_name = {row["name"]: row for row in again.indexes}
+    assert by_name["worn_word"]["method"].startswith("size per row against the build of ")
+    # Of the same name, and another index: what the former one needed says nothing about it.
+    bloated.execute("DROP INDEX worn_word")
+    bloated.execute("CREATE INDEX worn_word ON worn (word, half, id)")
+    anew = {row["name"]: row for row in database_maintenance("acme").indexes}
+    assert anew["worn_word"]["method"] == "pgstatindex"
+
+
+def table_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def fresh_size(session, name):

@@ -76,6 +76,28 @@ def test_a_backup_a_session_of_ours_and_a_stranger_are_never_ended(shop, system)
         assert dump.execute("SELECT 2").fetchone() == (2,)
 
 
+@pytest.mark.parametrize("name", ["vacuumdb", "reindexdb", "pg_repack"])
+def test_who_maintains_is_never_ended(shop, system, name):
+    with psycopg.connect(shop, application_name=name) as session:
+        session.execute("SELECT 1")
+        time.sleep(0.4)
+        with pytest.raises(NightshiftError, match="is maintenance, which this flow never ends"):
+            end(pids=[session.info.backend_pid], how="terminate", dry_run=False)
+        assert session.execute("SELECT 2").fetchone() == (2,)
+
+
+def test_nobody_is_ended_when_nobody_is_named_or_when_it_cannot_be_written_down(long_query, system):
+    pid = long_query[0].info.backend_pid
+    with pytest.raises(NightshiftError, match="nobody is named; add asked_by=NAME"):
+        query_termination("acme", minutes=0.005, pids=[pid], dry_run=False)
+    history = system / "acme" / "history"
+    history.mkdir(parents=True, exist_ok=True)
+    (history / "terminations").write_text("in the way")
+    with pytest.raises(NightshiftError, match="was not ended, for the store did not take the record of it"):
+        end(pids=[pid], dry_run=False)
+    assert long_query[1] == []
+
+
 def test_what_waits_for_it_is_named(shop, system):
     with psycopg.connect(shop) as holder, psycopg.connect(shop) as waiter:
         holder.execute("CREATE TABLE held (n int)")

@@ -1,5 +1,6 @@
 """Tables and indexes as the catalogs and statistics show them: one query each, no table is read."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast
@@ -28,7 +29,6 @@ _QUESTIONS = {
     "unused_indexes": Verdict.INFO,
     "unindexed_foreign_keys": Verdict.INFO,
 }
-_OLD_TRANSACTIONS = 1_000_000
 _SEQUENCE_SHARE = 0.8
 _UNUSED_BYTES = 1024**2
 
@@ -126,14 +126,18 @@ def label(schema: str, name: str) -> str:
     )
 
 
-def inspect(session: Session, database: str, budget: Budget) -> Inspection:
-    """Everything that a maintenance plan is made from; reads catalogs only, and says what it had no time for."""
+def inspect(session: Session, database: str, held_back_transactions: int, budget: Budget) -> Inspection:
+    """Everything that a maintenance plan is made from; reads catalogs only, and says what it had no time for.
+
+    What holds back vacuum is told when it is older than `held_back_transactions`.
+    """
+    bound = {"transactions": held_back_transactions, "share": _SEQUENCE_SHARE, "unused_bytes": _UNUSED_BYTES}
     facts = read_facts(session)
     version = facts.server_version_num
     tables = budget.read(session, queries.load("inspect/tables", version))
     indexes = budget.read(session, queries.load("inspect/indexes"))
     checks = [] if OLDEST_TESTED <= version // 10000 <= NEWEST_TESTED else [_untested(database, version)]
-    checks += [check for question in _QUESTIONS for check in _ask(session, database, question, budget)]
+    checks += [check for question in _QUESTIONS for check in _ask(session, database, question, bound, budget)]
     return Inspection(
         facts=facts,
         tables=tuple(_model(Table, row) for row in tables or ()),
@@ -154,8 +158,9 @@ def read_facts(session: Session) -> ServerFacts:
     return _model(ServerFacts, cast(tuple[object, ...], row))
 
 
-def _ask(session: Session, database: str, question: str, budget: Budget) -> list[CheckResult]:
-    bound = {"transactions": _OLD_TRANSACTIONS, "share": _SEQUENCE_SHARE, "unused_bytes": _UNUSED_BYTES}
+def _ask(
+    session: Session, database: str, question: str, bound: Mapping[str, object], budget: Budget
+) -> list[CheckResult]:
     name = question.replace("_", " ")
     try:
         rows = budget.read(session, queries.load(f"inspect/{question}"), bound)

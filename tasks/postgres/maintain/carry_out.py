@@ -49,7 +49,7 @@ def make_plan(
     reason = own if policy.inspection_seconds <= rest_seconds else "the window closed"
     budget = Budget(min(policy.inspection_seconds, rest_seconds), reason)
     with maintaining(database, run_id, {"lock_timeout": "5s"}) as session:
-        inspection = inspect(session, database.name, budget)
+        inspection = inspect(session, database.name, policy.held_back_transactions, budget)
         if inspection.facts.standby:
             raise RefusedError(f"'{database.name}' is a standby, which its primary maintains; set lock_dsn to that")
         large = [

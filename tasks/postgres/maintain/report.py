@@ -13,6 +13,7 @@ from tasks.postgres.maintain.plan import Step
 from tasks.repository.store import Store
 
 Row = dict[str, Any]
+_PLAN, _DONE = "plan", "maintenance"
 _SMALL = unknown("it is smaller than what is measured")
 
 
@@ -37,6 +38,14 @@ class MaintenanceResult(FlowResult):
     # One row per table and index as the inspection found them; only in their CSV, they may be many.
     tables: tuple[Row, ...] = Field(default=(), exclude=True)
     indexes: tuple[Row, ...] = Field(default=(), exclude=True)
+
+    @property
+    def headline(self) -> str:
+        """What was done, or would be, when nothing is wrong; else what is."""
+        told = [f"{check.target}: {check.message}" for check in self.checks if check.name in (_PLAN, _DONE)]
+        if self.verdict not in (Verdict.OK, Verdict.INFO) or not told:
+            return super().headline
+        return f"{'plan only, nothing was changed; ' if self.dry_run else ''}{'; '.join(told)}"
 
     def csv_rows(self) -> list[dict[str, object]]:
         """The plan in its order, with how each step ended; without that when it is only a plan."""
@@ -92,11 +101,11 @@ def summary(database: str, rows: Sequence[Row], *, dry_run: bool) -> list[CheckR
     if dry_run:
         seconds = sum(float(row["expected_seconds"]) for row in rows)
         message = f"{len(rows)} steps, about {seconds:.0f} s" if rows else "nothing needs to be done"
-        return [CheckResult(name="plan", target=database, verdict=Verdict.OK, message=message)]
+        return [CheckResult(name=_PLAN, target=database, verdict=Verdict.OK, message=message)]
     well = [row for row in rows if row["verdict"] in (Verdict.OK, Verdict.INFO)]
     message = f"{len(well)} of {len(rows)} steps done" if rows else "nothing needed to be done"
     return [
-        CheckResult(name="maintenance", target=database, verdict=Verdict.OK, message=message),
+        CheckResult(name=_DONE, target=database, verdict=Verdict.OK, message=message),
         *(
             CheckResult(
                 name=row["action"],

@@ -7,7 +7,7 @@ SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname),
        || ' SET (autovacuum_enabled = true, autovacuum_vacuum_cost_delay = 0)'
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND pg_stat_get_dead_tuples(c.oid) > 1000
   AND pg_stat_get_dead_tuples(c.oid) > 2 * (
       coalesce((SELECT option_value::float8 FROM pg_options_to_table(c.reloptions) WHERE option_name = 'autovacuum_vacuum_threshold'),
                current_setting('autovacuum_vacuum_threshold')::float8)
