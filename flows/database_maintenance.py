@@ -78,4 +78,4 @@ def database_maintenance(
             indexes=tuple(row for one in found for row in one.indexes),
             dry_run=dry_run,
         )
-        return _support.conclude(run, result)
+        return _support.conclude(run, result, result.attachments)

@@ -96,10 +96,6 @@ class FlowResult(Frozen):
         """The rows of the CSV, in the order of `csv_header`."""
         return [check.model_dump(mode="json") for check in self.checks]
 
-    def further_csv(self) -> dict[str, tuple[Sequence[str], list[dict[str, object]]]]:
-        """Further tables that a person may want to read in full: file name without its end, header, rows."""
-        return {}
-
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of all checks; SKIP when nothing was checked."""

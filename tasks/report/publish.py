@@ -91,8 +91,6 @@ def publish(
         return ""
     prefix = report_prefix(result)
     store.put(f"{prefix}/report.csv", as_csv(result.csv_header, rows))
-    for name, (header, further) in result.further_csv().items():
-        store.put(f"{prefix}/{name}.csv", as_csv(header, further))
     for table in (one for one in attachments if isinstance(one, Table)):
         store.put(f"{prefix}/{table.name}.csv", as_csv(table.header, table.rows))
     for chart, png in pictures:

@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from tasks.base import attachments
+from tasks.base.attachments import Attachment
 from tasks.base.words import CheckResult, FlowResult, Verdict
 from tasks.postgres.inspect.bloat import Bloat, unknown
 from tasks.postgres.inspect.relations import Index, Table
@@ -35,7 +37,7 @@ class MaintenanceResult(FlowResult):
         "message",
     )
     rows: tuple[Row, ...] = ()
-    # One row per table and index as the inspection found them; only in their CSV, they may be many.
+    # One row per table and index as the inspection found them; in files of their own, they may be many.
     tables: tuple[Row, ...] = Field(default=(), exclude=True)
     indexes: tuple[Row, ...] = Field(default=(), exclude=True)
 
@@ -51,12 +53,22 @@ class MaintenanceResult(FlowResult):
         """The plan in its order, with how each step ended; without that when it is only a plan."""
         return list(self.rows)
 
-    def further_csv(self) -> dict[str, tuple[Sequence[str], list[dict[str, object]]]]:
-        """What the plan was made from: every table and index with its figures, and how bloat is known."""
-        return {
-            "tables": (("database", *Table.model_fields, *Bloat.model_fields), list(self.tables)),
-            "indexes": (("database", *Index.model_fields, *Bloat.model_fields), list(self.indexes)),
-        }
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """What the plan was made from: every table and index with its figures and how bloat is known, largest first."""
+        found: tuple[tuple[str, type[Table | Index], tuple[Row, ...]], ...] = (
+            ("tables", Table, self.tables),
+            ("indexes", Index, self.indexes),
+        )
+        return tuple(
+            attachments.Table(
+                name=name,
+                title=f"The {name} before",
+                header=("database", *model.model_fields, *Bloat.model_fields),
+                rows=tuple(sorted(rows, key=lambda row: -int(row["size_bytes"]))),
+            )
+            for name, model, rows in found
+        )
 
 
 def figures_of(database: str, relations: Sequence[Table | Index], bloat: Mapping[int, Bloat]) -> list[Row]:
