@@ -49,7 +49,7 @@ def plan_retention(job: dict[str, Any]) -> str:
         backups,
         RetentionPolicy(),
         utc_now(),
-        proven={"shop": records.proven_backup_ids(store, SYSTEM, "shop")},
+        tested={"shop": records.tested_backups(store, SYSTEM, "shop")},
         held={"shop": records.held_backup_ids(store, SYSTEM, "shop")},
         dependencies={},
         zone="UTC",

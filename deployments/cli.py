@@ -14,12 +14,15 @@ from deployments.new_system import NewSystem, write_new_system
 from deployments.own_prefect import own_prefect
 from deployments.prefect_yaml import ROOT
 from tasks.base.clock import iso, utc_now
-from tasks.base.errors import ConfigurationError, NightshiftError, StoppedError
+from tasks.base.errors import ConfigurationError, MissingError, NightshiftError, StoppedError
 from tasks.base.secrets import mask
-from tasks.base.systems import find_database, load_system
+from tasks.base.system import System
+from tasks.base.systems import load_system
 from tasks.base.words import CheckResult, Verdict
 from tasks.repository import catalog, records
+from tasks.repository.manifest import MANIFEST
 from tasks.repository.opening import open_store
+from tasks.repository.store import Store
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,12 +79,12 @@ def receipts(options: argparse.Namespace) -> bool:
     """List the receipts of restore tests, or walk their chain."""
     system = load_system(options.system)
     store = open_store(system.repository)
+    names = _known_databases(system, store)
     if options.verify:
-        links = [one for db in system.databases for one in records.verify_chain(store, system.name, db.name)]
-        return _print_checks(links)
+        return _print_checks([one for name in names for one in records.verify_chain(store, system.name, name)])
     print(f"{'database':20} {'backup':26} {'finished':20} {'RTO s':>8} {'RPO s':>10}  verdict")
-    for database in system.databases:
-        for receipt in records.list_receipts(store, system.name, database.name):
+    for name in names:
+        for receipt in records.list_receipts(store, system.name, name):
             rto = "-" if receipt.rto_seconds is None else f"{receipt.rto_seconds:.1f}"
             print(
                 f"{receipt.database:20} {receipt.backup_id:26} {iso(receipt.finished_at):20} {rto:>8} "
@@ -94,20 +97,26 @@ def hold(options: argparse.Namespace) -> bool:
     """Put a backup under hold, so that retention keeps it."""
     system = load_system(options.system)
     store = open_store(system.repository)
-    database = find_database(system, options.database).name
+    database = _known_database(system, store, options.database)
     known = {backup.backup_id: backup for backup in catalog.list_backups(store, system.name, database)}
     if options.backup not in known:
         raise ConfigurationError(
             f"'{database}' has no backup '{options.backup}'; see 'nightshift backups {system.name}'"
         )
+    prefix = known[options.backup].prefix
     record = records.Hold(
         backup_id=options.backup,
-        manifest_sha256=catalog.manifest_sha256(store, known[options.backup].prefix),
+        manifest_sha256=catalog.manifest_sha256(store, prefix),
         reason=options.reason,
         who=getpass.getuser(),
         at=utc_now(),
     )
     records.put_hold(store, system.name, database, record)
+    try:
+        store.stat(f"{prefix}/{MANIFEST}")
+    except MissingError:
+        records.release_hold(store, system.name, database, options.backup)
+        raise MissingError(f"{options.backup} was deleted meanwhile by a retention that was at work") from None
     print(f"{options.backup} is under hold")
     return True
 
@@ -115,10 +124,24 @@ def hold(options: argparse.Namespace) -> bool:
 def release(options: argparse.Namespace) -> bool:
     """Take the hold from a backup."""
     system = load_system(options.system)
-    database = find_database(system, options.database).name
-    records.release_hold(open_store(system.repository), system.name, database, options.backup)
+    store = open_store(system.repository)
+    database = _known_database(system, store, options.database)
+    records.release_hold(store, system.name, database, options.backup)
     print(f"{options.backup} is not under hold")
     return True
+
+
+def _known_databases(system: System, store: Store) -> list[str]:
+    """The system's databases, and those that left its file and have backups in its repository."""
+    backed_up = {backup.database for backup in catalog.list_backups(store, system.name)}
+    return list(dict.fromkeys([*(database.name for database in system.databases), *sorted(backed_up)]))
+
+
+def _known_database(system: System, store: Store, name: str) -> str:
+    known = _known_databases(system, store)
+    if name not in known:
+        raise ConfigurationError(f"system '{system.name}' knows no database '{name}'; known are: {', '.join(known)}")
+    return name
 
 
 def deploy(options: argparse.Namespace) -> bool:

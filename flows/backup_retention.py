@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import _support
 from tasks.base.words import CheckResult, FlowResult, Verdict
-from tasks.repository import catalog, records, retention
+from tasks.repository import catalog, compaction, records, retention
 from tasks.repository.manifest import BackupRef
 from tasks.repository.retention import Decision
 
@@ -53,7 +53,7 @@ def make_plan(run: _support.Run) -> list[Decision]:
         backups,
         run.system.retention,
         run.started_at,
-        proven={name: records.proven_backup_ids(run.store, run.system.name, name) for name in names},
+        tested={name: records.tested_backups(run.store, run.system.name, name) for name in names},
         held={name: records.held_backup_ids(run.store, run.system.name, name) for name in names},
         dependencies={name: _needed(run, [one for one in backups if one.database == name]) for name in names},
         zone=run.system.timezone,
@@ -75,6 +75,12 @@ def delete(run: _support.Run, decisions: list[Decision]) -> list[CheckResult]:
     return retention.carry_out(run.store, decisions)
 
 
+@task(name="compact history", cache_policy=NO_CACHE, persist_result=False)
+def compact_history(run: _support.Run) -> CheckResult:
+    """Make each past day of a stream of the journal one object."""
+    return compaction.compact_past_days(run.store, run.system.name, run.started_at.date())
+
+
 @flow(name=FLOW, flow_run_name=_support.run_name(FLOW), persist_result=False, **_support.HOOKS)
 def backup_retention(system: str, dry_run: bool = True) -> Any:
     """Delete the backups that no rule of the system keeps.
@@ -94,7 +100,7 @@ def backup_retention(system: str, dry_run: bool = True) -> Any:
             value=float(doomed),
             unit="backups",
         )
-        checks = [summary] if dry_run else [summary, *delete(run, decisions)]
+        checks = [summary] if dry_run else [summary, *delete(run, decisions), compact_history(run)]
         return _support.conclude(
             run,
             RetentionResult(**run.facts(), checks=tuple(checks), decisions=tuple(decisions), dry_run=dry_run),

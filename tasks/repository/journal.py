@@ -1,15 +1,18 @@
 """The journal: history of any kind as immutable objects; state is the fold over them, duplicates by key, last wins."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import Any
 
 from tasks.base.clock import stamp, utc_now
-from tasks.base.errors import CorruptError
+from tasks.base.errors import CorruptError, MissingError
 from tasks.repository.store import Store
 
 Row = dict[str, Any]
+_SUFFIX = ".jsonl"
+_TRIES = 5
 
 
 def append(store: Store, system: str, stream: str, rows: Sequence[Row], run_id: str) -> str:
@@ -35,28 +38,39 @@ def fold(store: Store, system: str, stream: str, key_fields: Sequence[str], sinc
 def read(store: Store, system: str, stream: str, since: datetime | None = None) -> Iterator[Row]:
     """All rows of a stream in order of their time, also those that stand there twice; the rest as in `fold`."""
     folder = f"{_folder(system, stream)}/"
-    for item in store.list(folder, after="" if since is None else f"{folder}{since.astimezone(UTC):%Y/%m/%d}/"):
-        yield from _read(store, item.key)
+    after = "" if since is None else f"{folder}{since.astimezone(UTC):%Y/%m/%d}/"
+    for _ in range(_TRIES):
+        keys = [item.key for item in store.list(folder, after=after)]
+        try:
+            return iter([row for key in keys for row in _read(store, key)])
+        except MissingError:
+            continue  # it was compacted between the listing and the reading: what holds its rows is listed now
+    raise CorruptError(f"objects below {folder} vanish while they are read; look at what deletes them")
 
 
 def compact_day(store: Store, system: str, stream: str, day: date) -> str | None:
-    """Write all objects of a past day as one, verify it, then delete them; return its key, None when nothing to do.
+    """Write all objects of a past day as one, verify it, then delete them; its key, None when nothing was to do.
 
-    A kill in between leaves the rows twice, which the fold makes one again.
+    Rows stay as they are and in their order: some belong together. A kill in between leaves rows twice, which every
+    reader makes one again. Raises RefusedError when the store does not let them be deleted; the next try then writes
+    nothing again.
     """
     prefix = f"{_folder(system, stream)}/{day:%Y/%m/%d}/"
-    keys = [item.key for item in store.list(prefix)]
-    if len(keys) < 2:
+    keys = [item.key for item in store.list(prefix) if item.key.endswith(_SUFFIX)]
+    if len(keys) < 2 or store.is_locked(keys[0]):
         return None
-    rows = [row for key in keys for row in _read(store, key)]
-    # It sorts after all that it holds, so that rows which it has and a late deletion left fold to the same.
-    now = utc_now()
-    target = f"{prefix}compacted-{stamp(now)}-{now:%f}.jsonl"
-    store.put(target, _lines(rows), only_if_absent=True)
-    if store.get(target) != _lines(rows):
-        raise CorruptError(f"{target} reads back otherwise than it was written; nothing was deleted")
+    target = next((key for key in keys if key.endswith(f"-{_digest(set(keys) - {key})}{_SUFFIX}")), None)
+    if target is None:
+        # It sorts after all that it holds, so that rows which it has and a late deletion left fold to the same.
+        now = utc_now()
+        target = f"{prefix}compacted-{stamp(now)}-{now:%f}-{_digest(keys)}{_SUFFIX}"
+        data = _lines([row for key in keys for row in _read(store, key)])
+        store.put(target, data, only_if_absent=True)
+        if store.get(target) != data:
+            raise CorruptError(f"{target} reads back otherwise than it was written; nothing was deleted")
     for key in keys:
-        store.delete(key)
+        if key != target:
+            store.delete(key)
     return target
 
 
@@ -65,6 +79,11 @@ def new_key(system: str, stream: str, name: str) -> str:
     now = utc_now()
     # A run may append twice in a second; in key order the later one is the last.
     return f"{_folder(system, stream)}/{now:%Y/%m/%d}/{stamp(now)}-{now:%f}-{name}"
+
+
+def _digest(keys: Iterable[str]) -> str:
+    """Names a set of objects, so that a compaction whose deletions were refused is known again."""
+    return sha256("\n".join(sorted(keys)).encode()).hexdigest()[:12]
 
 
 def _folder(system: str, stream: str) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, ValidationError
 
 from tasks.base.clock import stamp
-from tasks.base.errors import CorruptError
+from tasks.base.errors import CorruptError, MissingError
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.repository.catalog import list_backups, manifest_sha256
 from tasks.repository.store import Store
@@ -16,6 +16,8 @@ from tasks.repository.store import Store
 # Of so many of the newest receipts the ends of the chain are looked for: more than tests that run at a time.
 _AT_A_TIME = 10
 Proven = Literal["proven", "partially proven", "not proven"]
+# As a receipt's key says it.
+_PROVEN: dict[str, Proven] = {one.replace(" ", "-"): one for one in get_args(Proven)}
 
 
 class Hold(Frozen):
@@ -78,6 +80,15 @@ def release_hold(store: Store, system: str, database: str, backup_id: str) -> No
     store.delete(_hold_key(system, database, backup_id))
 
 
+def is_held(store: Store, system: str, database: str, backup_id: str) -> bool:
+    """True when the backup is under hold at this moment."""
+    try:
+        store.stat(_hold_key(system, database, backup_id))
+    except MissingError:
+        return False
+    return True
+
+
 def held_backup_ids(store: Store, system: str, database: str) -> list[str]:
     """Ids of the backups under hold, by LIST requests alone."""
     return [_name(item.key).removesuffix(".json") for item in store.list(f"{system}/{database}/holds/")]
@@ -113,18 +124,24 @@ def list_receipts(store: Store, system: str, database: str) -> list[Receipt]:
     return [_load(store, item.key) for item in store.list(_receipts(system, database))]
 
 
-def proven_backup_ids(store: Store, system: str, database: str) -> list[str]:
-    """Ids of the backups that passed a restore test whole and did not fail one later, by LIST requests alone.
+def tested_backups(store: Store, system: str, database: str) -> dict[str, Proven]:
+    """What restore tests say of each tested backup, by id and by LIST requests alone.
 
-    In the order of their last tests. A later test that could not climb every rung takes nothing back.
+    In the order of their last tests. A later test that could not climb every rung takes nothing back of 'proven'.
     """
-    last: dict[str, str] = {}
+    last: dict[str, Proven] = {}
     for item in store.list(_receipts(system, database)):
         parts = _name(item.key).split(".")
-        if len(parts) == 4 and not (parts[2] == "partially-proven" and last.get(parts[1]) == "proven"):
+        said = _PROVEN.get(parts[2]) if len(parts) == 4 else None
+        if said and not (said == "partially proven" and last.get(parts[1]) == "proven"):
             last.pop(parts[1], None)
-            last[parts[1]] = parts[2]
-    return [backup_id for backup_id, said in last.items() if said == "proven"]
+            last[parts[1]] = said
+    return last
+
+
+def proven_backup_ids(store: Store, system: str, database: str) -> list[str]:
+    """Ids of the backups that passed a restore test whole and did not fail one later."""
+    return [backup_id for backup_id, said in tested_backups(store, system, database).items() if said == "proven"]
 
 
 def verify_chain(store: Store, system: str, database: str) -> list[CheckResult]:

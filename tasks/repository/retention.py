@@ -10,6 +10,7 @@ from tasks.base.errors import NightshiftError, RefusedError
 from tasks.base.system import BackupKind, Generations, RetentionPolicy
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.repository.manifest import MANIFEST, BackupRef
+from tasks.repository.records import Proven, is_held
 from tasks.repository.store import Store
 
 Reasons = dict[str, str]
@@ -30,7 +31,7 @@ def plan(
     policy: RetentionPolicy,
     now: datetime,
     *,
-    proven: ByDatabase[Collection[str]],
+    tested: ByDatabase[Mapping[str, Proven]],
     held: ByDatabase[Collection[str]],
     dependencies: ByDatabase[Mapping[str, Sequence[str]]],
     zone: str,
@@ -38,18 +39,18 @@ def plan(
     """One decision per backup, the oldest first.
 
     Kept are: what a rule of its kind keeps, the newest of each database and kind, the newest proven one of each
-    database, all under hold, all of a kind without rules, and whatever a kept one needs. Ids are said by database:
-    those of one run may be the same in several. `dependencies` has for the id of a backup those that it needs; days,
-    weeks, months and years are those of `zone`.
+    database (of one that has none, the newest partially proven), all under hold, all of a kind without rules, and
+    whatever a kept one needs. Ids are said by database: those of one run may be the same in several. `tested` has for
+    the id of a backup what its restore tests say, `dependencies` those that it needs; days, weeks, months and years
+    are those of `zone`.
     """
     decisions = []
     for name, of_database in _groups(backups, lambda backup: backup.database).items():
         reasons: Reasons = {}
         for group in _groups(of_database, lambda backup: backup.kind).values():
             _keep_by_rules(group, policy.kinds.get(group[-1].kind), now, ZoneInfo(zone), reasons)
-        passed, under_hold = proven.get(name, ()), held.get(name, ())
-        last_proven = [backup for backup in of_database if backup.backup_id in passed][-1:]
-        _mark(reasons, last_proven, "last backup that passed a restore test")
+        _keep_best_proven(of_database, tested.get(name, {}), reasons)
+        under_hold = held.get(name, ())
         _mark(reasons, [backup for backup in of_database if backup.backup_id in under_hold], "under hold")
         _keep_needed(reasons, dependencies.get(name, {}))
         decisions += [_decision(backup, reasons) for backup in of_database]
@@ -107,6 +108,18 @@ def _newest_of_each(group: list[BackupRef], zone: ZoneInfo, count: int, period: 
     return list(newest.values())[-count:] if count else []
 
 
+def _keep_best_proven(backups: list[BackupRef], tested: Mapping[str, Proven], reasons: Reasons) -> None:
+    """Where a rung of the ladder can never be climbed (no amcheck, say), partially proven is the best there is."""
+    best: tuple[tuple[Proven, str], ...] = (
+        ("proven", "last backup that passed a restore test"),
+        ("partially proven", "last partially proven backup, none is wholly proven"),
+    )
+    for state, reason in best:
+        if last := [backup for backup in backups if tested.get(backup.backup_id) == state][-1:]:
+            _mark(reasons, last, reason)
+            return
+
+
 def _keep_needed(reasons: Reasons, dependencies: Mapping[str, Sequence[str]]) -> None:
     """What a kept backup needs is kept, and what that needs, and so on."""
     waiting = list(reasons)
@@ -130,6 +143,8 @@ def _delete(store: Store, backup: BackupRef) -> CheckResult:
         locked = next((key for key in (manifest, *data) if store.is_locked(key)), None)
         if locked is not None:
             return _result(backup, Verdict.WARN, f"kept: {locked} is under object lock")
+        if is_held(store, backup.system, backup.database, backup.backup_id):
+            return _result(backup, Verdict.INFO, "kept: it was put under hold after the plan was made")
         # Without its manifest it is no backup any more; what a kill leaves of it the sweep removes.
         store.delete(manifest)
     except RefusedError as error:

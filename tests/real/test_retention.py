@@ -70,6 +70,8 @@ def test_a_plan_is_exactly_what_the_real_run_deletes(rclone, retain):
     now = utc_now()
     said = {"manifest_sha256": "", "reason": "audit", "who": "me", "at": now}
     records.put_hold(store, "acme", "shop", records.Hold(backup_id=ids[29], **said))
+    for run_id in ("a", "b"):
+        store.put(f"acme/history/plans/2026/01/02/20260102T000000Z-{run_id}.jsonl", b"{}\n")
     planned = retain(policy).result()
     assert planned.dry_run
     assert stored(store, "shop") == sorted(ids), "a plan deletes nothing"
@@ -78,6 +80,9 @@ def test_a_plan_is_exactly_what_the_real_run_deletes(rclone, retain):
     assert [one.model_dump() for one in done.decisions] == [one.model_dump() for one in planned.decisions]
     kept = {(one.backup.database, one.backup.backup_id) for one in planned.decisions if one.keep}
     assert kept == {(name, one) for name in ("shop", "other") for one in stored(store, name)}
+    assert (done.checks[-1].message, len(list(store.list("acme/history/plans/")))) == (
+        "1 of 1 past days of history compacted", 1,
+    )  # fmt: skip
     doomed = [f"{one.backup.database} {one.backup.backup_id}" for one in planned.decisions if not one.keep]
     assert [check.target for check in deletions(real)] == doomed
     assert ids[29] in stored(store, "shop")

@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tasks.base.clock import utc_now
-from tasks.base.errors import CorruptError
-from tasks.repository import journal
+from tasks.base.errors import CorruptError, RefusedError
+from tasks.repository import compaction, journal
 from tasks.repository.local import LocalStore
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
@@ -52,7 +53,7 @@ def test_two_writers_at_once_lose_nothing(store):
 def test_what_was_acknowledged_before_a_kill_is_there_and_nothing_half_is(store):
     script = """
 import sys
-from tasks.repository import journal
+from tasks.repository import compaction, journal
 from tasks.repository.local import LocalStore
 store = LocalStore(sys.argv[1])
 for number in range(10**9):
@@ -104,6 +105,79 @@ def test_compaction_changes_no_state_even_when_it_is_killed_halfway(store):
     assert sorted(rows(store)) == sorted(row["n"] for row in before)
     journal.compact_day(store, "acme", "samples", NOW.date())
     assert sorted(rows(store)) == sorted(row["n"] for row in before)
+
+
+def put_rows(store, stream, age, *names):
+    day = NOW - timedelta(days=age)
+    for number, name in enumerate(names):
+        key = f"acme/history/{stream}/{day:%Y/%m/%d}/{day:%Y%m%d}T0{number}0000Z-{name}"
+        store.put(key, json.dumps({"n": name, "age": age}).encode() + b"\n")
+
+
+def objects(store):
+    found = Counter(item.key.rsplit("/", 1)[0].removeprefix("acme/history/") for item in store.list("acme/history/"))
+    return dict(found)
+
+
+def test_past_days_become_one_object_each_and_what_is_recent_single_or_a_table_stays(store):
+    for stream in ("evidence", "plans"):
+        for age in (400, 8, 7):
+            put_rows(store, stream, age, "a.jsonl", "b.jsonl")
+    put_rows(store, "plans", 30, "alone.jsonl")
+    put_rows(store, "samples", 30, "a.parquet", "b.parquet")
+    before = {stream: journal.fold(store, "acme", stream, ["n", "age"]) for stream in ("evidence", "plans")}
+    said = compaction.compact_past_days(store, "acme", NOW.date())
+    assert (said.verdict, said.message) == ("OK", "4 of 4 past days of history compacted")
+    assert objects(store) == {
+        "evidence/2025/10/17": 1, "evidence/2026/11/13": 1, "evidence/2026/11/14": 2,
+        "plans/2025/10/17": 1, "plans/2026/11/13": 1, "plans/2026/11/14": 2,
+        "plans/2026/10/22": 1, "samples/2026/10/22": 2,
+    }  # fmt: skip
+    assert {stream: journal.fold(store, "acme", stream, ["n", "age"]) for stream in before} == before
+    assert compaction.compact_past_days(store, "acme", NOW.date()).message == "0 of 0 past days of history compacted"
+
+
+def test_one_run_compacts_a_bounded_number_of_days_and_the_next_goes_on(store, monkeypatch):
+    monkeypatch.setattr(compaction, "_DAYS_A_RUN", 2)
+    for age in (20, 19, 18):
+        put_rows(store, "plans", age, "a.jsonl", "b.jsonl")
+    assert [compaction.compact_past_days(store, "acme", NOW.date()).value for _ in range(3)] == [2, 1, 0]
+    assert list(objects(store)) == ["plans/2026/11/01", "plans/2026/11/02", "plans/2026/11/03"]
+
+
+def test_a_store_that_keeps_everything_gets_no_second_copy_and_a_damaged_day_stops_no_other(store, monkeypatch):
+    put_rows(store, "plans", 20, "a.jsonl", "b.jsonl")
+    put_rows(store, "plans", 10, "a.jsonl", "b.jsonl")
+    damaged = f"acme/history/plans/{NOW - timedelta(days=20):%Y/%m/%d}/x.jsonl"
+    store.put(damaged, b"{")
+
+    def refuse(key):
+        raise RefusedError(f"cannot delete {key}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "delete", refuse)
+        for _ in range(2):
+            said = compaction.compact_past_days(store, "acme", NOW.date())
+            assert said.verdict == "WARN"
+            assert (
+                f"0 of 2 past days of history compacted; 2 not: {damaged} of the journal cannot be read" in said.message
+            )
+            assert list(objects(store).values()) == [3, 3]
+    assert compaction.compact_past_days(store, "acme", NOW.date()).value == 1
+    assert list(objects(store).values()) == [3, 1]
+
+
+def test_who_reads_while_a_day_is_compacted_gets_all_rows(store, monkeypatch):
+    put_rows(store, "plans", 20, "a.jsonl", "b.jsonl")
+    get = store.get
+
+    def compacted_first(key):
+        monkeypatch.setattr(store, "get", get)
+        compaction.compact_past_days(store, "acme", NOW.date())
+        return get(key)
+
+    monkeypatch.setattr(store, "get", compacted_first)
+    assert [row["n"] for row in journal.fold(store, "acme", "plans", ["n"])] == ["a.jsonl", "b.jsonl"]
 
 
 def test_a_damaged_object_is_named(store):
