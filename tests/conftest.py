@@ -10,6 +10,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from hypothesis import settings
+
 from deployments.demo.servers import free_port
 
 # Where pytest keeps what the last failed tests wrote; it outlives the run.
@@ -28,3 +30,7 @@ os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{PREFECT_PORT}/api"
 # Where `nightshift run` keeps what is the same for all.
 os.environ["XDG_CACHE_HOME"] = str((FOLDER.parent if IS_WORKER else FOLDER) / "cache")
 (FOLDER / "prefect").mkdir(mode=0o700)
+
+# How long an example takes is a matter of the machine.
+settings.register_profile("nightshift", deadline=None)
+settings.load_profile("nightshift")
