@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from tasks.base.attachments import Attachment
+from tasks.base.attachments import Attachment, Table
 from tasks.base.words import CheckResult, Frozen
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -16,7 +16,9 @@ class Part(Frozen):
 
     checks: tuple[CheckResult, ...] = ()
     rows: tuple[dict[str, Any], ...] = Field(default=(), description="Of the report's first table, the statements")
-    attachments: tuple[Attachment, ...] = Field(default=(), description="Further tables and pictures of the report")
+    attachments: tuple[Attachment, ...] = Field(
+        default=(), description="Further tables, those of one name become one file; pictures, each of its own name"
+    )
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
@@ -25,8 +27,20 @@ class Part(Frozen):
         return cls(
             checks=tuple(check for part in several for check in part.checks),
             rows=tuple(row for part in several for row in part.rows),
-            attachments=tuple(one for part in several for one in part.attachments),
+            attachments=_merged([one for part in several for one in part.attachments]),
         )
+
+
+def _merged(attachments: list[Attachment]) -> tuple[Attachment, ...]:
+    """Tables of one name with their rows together, in the place of the first; pictures as they come."""
+    found: dict[str, Attachment] = {}
+    for one in attachments:
+        former = found.get(one.name)
+        if isinstance(one, Table) and isinstance(former, Table):
+            found[one.name] = former.model_copy(update={"rows": former.rows + one.rows})
+        else:
+            found[one.name] = one
+    return tuple(found.values())
 
 
 class PerformancePolicy(Frozen):

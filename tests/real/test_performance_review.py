@@ -17,7 +17,9 @@ from flows.performance_review import performance_review
 from tasks.base import stopping
 from tasks.base.words import Verdict
 from tasks.postgres.clients import embedded_binaries
+from tasks.postgres.review.overtime import HEADER as ACTIVITY_HEADER
 from tasks.postgres.review.report import PerformanceResult
+from tasks.postgres.review.settings import SETTINGS_HEADER
 from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import write_system
 
@@ -120,8 +122,13 @@ def test_what_became_slower_between_two_reviews_is_found_with_its_figures(busy, 
     (slow,) = [row for row in listed(second, "total") if row["statement"] == "SELECT pg_sleep($1)"]
     assert slow["total_ms"] >= 700
     assert any("SELECT pg_sleep($1)" in check.message for check in told(second, "new statement"))
-    (report,) = (tmp_path / "repository/acme/reports/performance_review").glob(f"*-{second.run_id}/report.csv")
-    assert next(csv.reader(io.StringIO(report.read_text()))) == list(PerformanceResult.csv_header)
+    (report,) = (tmp_path / "repository/acme/reports/performance_review").glob(f"*-{second.run_id}")
+    headers = {"report": PerformanceResult.csv_header, "settings": SETTINGS_HEADER, "activity": ACTIVITY_HEADER}
+    for name, header in headers.items():
+        assert tuple(next(csv.reader(io.StringIO((report / f"{name}.csv").read_text())))) == header
+    pictures = {path.stem for path in report.glob("*.png")}
+    assert pictures == {"shop-statements-total", "shop-statements-mean", "shop-statements-slower"}
+    assert (report / "report.html").read_text().count("data:image/png;base64,") == len(pictures)
 
 
 def test_no_literal_of_a_statement_is_kept_or_shown_anywhere(busy, tmp_path, caplog):
@@ -211,7 +218,8 @@ def test_an_index_without_a_scan_in_stored_reviews_of_36_days_is_unused(busy, tm
     busy.execute("DROP INDEX orders_note")
 
 
-def test_settings_and_what_the_server_counted_are_told_with_reason_and_command(busy, counting):
+def test_settings_and_what_the_server_counted_are_told_with_reason_and_command(busy, counting, tmp_path):
+    review()
     review()
     with pytest.raises(psycopg.errors.DivisionByZero):
         busy.execute("SELECT 1/0")
@@ -237,6 +245,11 @@ def test_settings_and_what_the_server_counted_are_told_with_reason_and_command(b
     assert 0 < connections.value < 1
     (checkpoints,) = told(result, "checkpoints")
     assert checkpoints.next_command == "ALTER SYSTEM SET max_wal_size = '2048MB'"
+    (report,) = (tmp_path / "repository/acme/reports/performance_review").glob(f"*-{result.run_id}")
+    rows = list(csv.DictReader(io.StringIO((report / "activity.csv").read_text())))
+    assert [(row["deadlocks"], row["checkpoints_forced"]) for row in rows] == [("0", "0"), ("1", "6")]
+    drawn = ("cache-hit", "checkpoints", "connections", "temporary-files")
+    assert {f"shop-{name}" for name in drawn} <= {path.stem for path in report.glob("*.png")}
 
 
 def deadlock(dsn):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tasks.base.attachments import Bar, BarChart
 from tasks.base.clock import iso
 from tasks.base.performance import Part, PerformancePolicy
 from tasks.base.words import CheckResult, Verdict
@@ -32,7 +33,38 @@ class Statements:
             checks += [self._said_regressed(key) for key in lists["regressed"]]
             checks += [self._said_new(key) for key in lists["new"]]
         rows = [self._row(name, place, key) for name, keys in lists.items() for place, key in enumerate(keys, 1)]
-        return Part(checks=tuple(checks), rows=tuple(rows))
+        return Part(checks=tuple(checks), rows=tuple(rows), attachments=self._pictures(lists))
+
+    def _pictures(self, lists: dict[str, list[str]]) -> tuple[BarChart, ...]:
+        """The costliest by total and by mean time, and what the slower ones took before and take now."""
+        database, counts = self.now.database, self.period.counts
+        charts = {
+            ("total", "Time of statements in the period"): [(key, counts[key]["time_ms"]) for key in lists["total"]],
+            ("mean", "Mean time of a call"): [(key, mean_ms(counts[key])) for key in lists["mean"]],
+        }
+        drawn = [
+            BarChart(
+                name=f"{database[:40]}-statements-{name}",
+                title=f"{title}, {database}",
+                unit="ms",
+                bars=tuple(Bar(label=self._text(key), value=value) for key, value in bars),
+            )
+            for (name, title), bars in charts.items()
+            if bars
+        ]
+        before = self.before.counts if self.before else {}
+        slower = [
+            Bar(label=f"{when}: {self._text(key)}", value=mean_ms(of[key]))
+            for key in lists.get("regressed", [])
+            for when, of in (("before", before), ("now", counts))
+        ]
+        if slower:
+            name, title = (
+                f"{database[:40]}-statements-slower",
+                f"Mean time of statements that became slower, {database}",
+            )
+            drawn.append(BarChart(name=name, title=title, unit="ms", bars=tuple(slower)))
+        return tuple(drawn)
 
     def _top(self, figure: Callable[[Counts], float]) -> list[str]:
         """The keys with the largest figure, those without any left out."""

@@ -5,7 +5,7 @@ from tasks.base.performance import Part
 from tasks.base.system import Database, System
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.fingerprint.session import reader
-from tasks.postgres.review import activity, advice, rules, settings, snapshots, statements, unused
+from tasks.postgres.review import activity, advice, overtime, rules, settings, snapshots, statements, unused
 from tasks.postgres.review.ranking import Statements
 from tasks.repository.store import Store
 
@@ -30,12 +30,13 @@ class Review:
             usage = unused.take(session, self.database.name, snapshots.PRIMARY, self.run_id)
             found = settings.read(session, self.policy)
             tables = advice.read(session, self.policy)
-        active = activity.part(
-            now, self._history(ACTIVITY, now, max(_DRAWN_DAYS, 2.5 * self.days)), self.policy, self.days
-        )
+        history = self._history(ACTIVITY, now, max(_DRAWN_DAYS, 2.5 * self.days))
+        active = activity.part(now, history, self.policy, self.days)
+        over_time = Part(attachments=overtime.attachments(now, history, self.policy))
         return [
             *self._statements(taken, tables),
             active,
+            over_time,
             self._unused(usage),
             settings.part(self.database.name, *found, rules.judge(*found)),
         ]

@@ -7,6 +7,7 @@ import psutil
 from psycopg import Connection
 from pydantic import Field
 
+from tasks.base.attachments import Table
 from tasks.base.performance import Part, PerformancePolicy
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres import queries
@@ -21,6 +22,9 @@ NAMES = (
     "random_page_cost", "shared_buffers", "synchronous_commit", "track_activities", "track_counts", "track_io_timing",
     "work_mem", "zero_damaged_pages",
 )  # fmt: skip
+
+
+SETTINGS_HEADER = ("database", "setting", "value", "verdict", "reason", "source", "command")
 
 
 class Settings(Frozen):
@@ -95,7 +99,21 @@ def part(database: str, settings: Settings, machine: Machine, found: tuple[Advic
         checks.append(CheckResult(name="settings", target=database, verdict=Verdict.SKIP, message=message))
     well = len(settings.values) - len({one.setting for one in found} & settings.values.keys())
     message = f"{well} of {len(settings.values)} settings looked at give no reason to change them"
-    return Part(checks=(*checks, CheckResult(name="settings", target=database, verdict=Verdict.OK, message=message)))
+    checks.append(CheckResult(name="settings", target=database, verdict=Verdict.OK, message=message))
+    return Part(checks=tuple(checks), attachments=(_table(database, settings, found),))
+
+
+def _table(database: str, settings: Settings, found: tuple[Advice, ...]) -> Table:
+    """Every setting that was looked at, with what is said of it; several rows where several rules object."""
+    rows: list[dict[str, object]] = []
+    for name in sorted({*settings.values, *settings.waiting}):
+        objections = [one for one in found if one.setting == name]
+        value = {"database": database, "setting": name, "value": settings.text(name)}
+        rows += [
+            {**value, "verdict": str(one.verdict), "reason": one.reason, "source": one.source, "command": one.command}
+            for one in objections
+        ] or [{**value, "verdict": str(Verdict.OK), "reason": "", "source": "", "command": ""}]
+    return Table(name="settings", title="Settings", header=SETTINGS_HEADER, rows=tuple(rows))
 
 
 def _in_bytes(value: str, unit: str) -> str:

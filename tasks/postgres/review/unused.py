@@ -82,6 +82,7 @@ def part(usages: Sequence[Usage], histories: Sequence[Sequence[Snapshot]], polic
     if reason := _misleading(usages):
         return Part(checks=(said(usages[0].snapshot.database, Verdict.SKIP, reason),))
     wait, now = timedelta(days=policy.unused_days), usages[0].snapshot.taken_at
+    database = usages[0].snapshot.database
     unused: list[tuple[Usable, datetime]] = []
     waiting: list[datetime] = []
     for index in usages[0].indexes:
@@ -99,7 +100,6 @@ def part(usages: Sequence[Usage], histories: Sequence[Sequence[Snapshot]], polic
             unused.append((index, since))
         else:
             waiting.append(since)
-    database = usages[0].snapshot.database
     return Part(checks=(*_told(database, unused, len(usages)), *_summary(database, unused, waiting, wait)))
 
 
