@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.postgres.review.deltas import between, periods, since_reset
@@ -77,6 +77,7 @@ def lived(server, events):
     return [*taken, server.snapshot()]
 
 
+@settings(deadline=None)
 @given(EVENTS, st.booleans())
 def test_without_mishaps_the_period_is_the_truth_however_many_snapshots_lie_in_it(events, knows_since):
     server = Server(knows_since)
@@ -85,6 +86,7 @@ def test_without_mishaps_the_period_is_the_truth_however_many_snapshots_lie_in_i
     assert (period.resets, period.evictions, period.lost) == ((), 0, 0)
 
 
+@settings(deadline=None)
 @given(ALL_EVENTS, st.booleans())
 def test_resets_and_evictions_only_ever_lose_and_never_invent_or_go_below_zero(events, knows_since):
     server = Server(knows_since)
@@ -94,6 +96,7 @@ def test_resets_and_evictions_only_ever_lose_and_never_invent_or_go_below_zero(e
         assert counts["time_ms"] == pytest.approx(counts["calls"] * 0.5)
 
 
+@settings(deadline=None)
 @given(ALL_EVENTS)
 def test_more_snapshots_never_tell_less(events):
     taken = lived(Server(True), events)
