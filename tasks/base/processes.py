@@ -58,13 +58,19 @@ def end_group(group: int) -> None:
 
 
 def end_processes(processes: Iterable[psutil.Process], number: int = signal.SIGTERM) -> None:
-    """Send each process that signal, wait three seconds, KILL those that are left, wait again."""
+    """Send each process that signal, wait three seconds, KILL those that are left, wait again.
+
+    One that its parent has not reaped yet holds nothing any more and has ended.
+    """
     left = list(processes)
     for signal_number in (number, signal.SIGKILL):
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(signal_number)
-        _, left = psutil.wait_procs(left, timeout=_GRACE_SECONDS)
+        waited, pause = stopwatch(), _FIRST_POLL_SECONDS
+        while (left := [process for process in left if _runs(process)]) and waited() < _GRACE_SECONDS:
+            threading.Event().wait(pause)
+            pause = min(2 * pause, _POLL_SECONDS)
 
 
 def group_alive(group: int) -> bool:

@@ -123,8 +123,8 @@ class FingerprintPolicy(Frozen):
 class BackupPolicy(Frozen):
     """How databases are backed up."""
 
-    # Of dumps, level 2 makes no more than level 3 (of three databases 3 % and 12 % less, 3 % more) in half the time.
-    compression_level: int = Field(default=2, ge=1, le=19, description="zstd level")
+    # Of a dump, level 1 makes 8 % more than level 2, but a fifth less than the gzip of pg_dump, with a quarter less work.
+    compression_level: int = Field(default=1, ge=1, le=19, description="zstd level")
     compression_threads: int = Field(default=2, ge=0, le=64, description="zstd threads; 0 is none beside the stream's")
     recipients: tuple[Recipient, ...] = Field(
         default=(),

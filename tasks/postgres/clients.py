@@ -47,10 +47,15 @@ def find_clients(server_version_num: int, configured: Path | None) -> Clients:
 
 
 @cache
-def client_major(folder: Path) -> int:
-    """The major version that a folder's pg_dump says of itself."""
+def client_version(folder: Path) -> str:
+    """What a folder's pg_dump says of itself, e.g. 'pg_dump (PostgreSQL) 18.6'; it is asked once."""
     program = Program(arguments=(str(folder / "pg_dump"), "--version"), deadline_seconds=30)
-    found = _VERSION.search(output_of(program))
+    return output_of(program).strip()
+
+
+def client_major(folder: Path) -> int:
+    """The major version of a folder's pg_dump."""
+    found = _VERSION.search(client_version(folder))
     if found is None:
         raise MissingError(f"{folder}/pg_dump does not say its version; install postgresql-client")
     return int(found[1])

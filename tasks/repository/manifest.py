@@ -54,7 +54,7 @@ class Manifest(Frozen):
     rows: int | None = Field(description="Rows of all tables counted; None when the fingerprint is off")
     files: tuple[StoredFile, ...]
     recipients: tuple[str, ...] = Field(description="age public keys; empty: stored in clear")
-    compression: str = Field(description="e.g. 'zstd-2'")
+    compression: str = Field(description="e.g. 'zstd-1'")
     durations_seconds: dict[str, float] = Field(description="Seconds by step")
     depends_on: tuple[str, ...] = Field(default=(), description="Ids of the backups that this one needs")
     notes: tuple[str, ...] = Field(default=(), description="What the backup could not hold, e.g. role passwords")

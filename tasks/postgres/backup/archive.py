@@ -10,7 +10,7 @@ from typing import BinaryIO
 from tasks.base import stopping
 from tasks.base.clock import stopwatch
 from tasks.base.errors import ToolFailedError
-from tasks.base.programs import Program, output_of, reading_from, writing_to
+from tasks.base.programs import Program, reading_from, writing_to
 from tasks.base.system import BackupPolicy
 from tasks.postgres.clients import Clients
 from tasks.repository.store import Store
@@ -116,12 +116,6 @@ def store_text(text: str, store: Store, key: str, policy: BackupPolicy, recipien
     with storing(store, key, level=policy.compression_level, threads=0, recipients=recipients) as stored:
         stored.write(text.encode())
     return stored.summary
-
-
-def client_version(clients: Clients) -> str:
-    """What pg_dump says of itself, e.g. 'pg_dump (PostgreSQL) 18.6'."""
-    program = Program(arguments=(str(clients.folder / "pg_dump"), "--version"), deadline_seconds=30)
-    return output_of(program).strip()
 
 
 def chunks(raw: BinaryIO, stall_timeout_seconds: float, name: str) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from tasks.base.secrets import resolve_value
 from tasks.base.system import BackupKind, BackupPolicy, Database
 from tasks.postgres.backup import archive
 from tasks.postgres.backup.instructions import INSTRUCTIONS, restore_by_hand
-from tasks.postgres.clients import Clients, find_clients
+from tasks.postgres.clients import Clients, client_version, find_clients
 from tasks.postgres.connection import client_programs, conninfo_for_programs
 from tasks.postgres.fingerprint.collect import collect, finish
 from tasks.postgres.fingerprint.models import Fingerprint
@@ -148,7 +148,7 @@ def _back_up_snapshot(
         snapshot_lsn=snapshot.lsn,
         finished_at=utc_now(),
         nightshift_version=version("nightshift"),
-        client_version=archive.client_version(clients),
+        client_version=client_version(clients.folder),
         client_major=clients.major,
         **snapshot.facts.model_dump(),
         **_fingerprint_facts(fingerprint, policy),

@@ -96,7 +96,7 @@ def table_query(schema: str, name: str, mode: FingerprintMode, columns: Sequence
         for column, exact in columns
     )
     return sql.SQL(
-        "SELECT count(*), coalesce(sum(pg_catalog.hash_record_extended(ROW({}), 0)::numeric), 0)::text FROM ONLY {}"
+        "SELECT count(*), coalesce(sum(pg_catalog.hash_record_extended(ROW({}), 0)), 0)::text FROM ONLY {}"
     ).format(row, table)
 
 

@@ -40,6 +40,7 @@ _OPTIONS = {
     "shared_buffers": "256MB",
     "maintenance_work_mem": "256MB",
     "max_locks_per_transaction": "256",
+    "jit": "off",
     # A tablespace that a dump names is made inside the sandbox, never at its live path.
     "allow_in_place_tablespaces": "on",
 }
@@ -94,7 +95,8 @@ class Sandbox:
         # Databases are made from template0 with the source's own encoding and locale; the cluster's is only the start.
         # From 18 on there are checksums of pages by default; a copy of an hour needs none.
         unchecked = ("--no-data-checksums",) if client_major(binaries) >= _CHECKSUMS_SINCE else ()
-        server.create("UTF8", "C", _OPTIONS, *unchecked)
+        options = _OPTIONS | {"max_parallel_maintenance_workers": str(_helpers_per_job(self.policy.jobs))}
+        server.create("UTF8", "C", options, *unchecked)
         server.start()
         return server
 
@@ -161,6 +163,14 @@ class Sandbox:
         finally:
             ended.set()
             watcher.join()
+
+
+def _helpers_per_job(jobs: int) -> int:
+    """How many processes may help a job to build an index: those of the processors that no job has.
+
+    Helpers that share a processor with the jobs sort on disk what one of them sorts in memory, for a third more work.
+    """
+    return max(0, len(os.sched_getaffinity(0)) - jobs) // jobs
 
 
 @contextmanager
