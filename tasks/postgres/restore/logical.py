@@ -18,6 +18,7 @@ from tasks.postgres.fingerprint.models import Fingerprint
 from tasks.postgres.restore.archive import PSQL, listing_of, make_database, restore_archive
 from tasks.postgres.restore.asking import ask, check_structures, command_path
 from tasks.postgres.restore.ladder import Broken, Ladder, Progress
+from tasks.postgres.restore.positions import add_positions
 from tasks.postgres.restore.sandbox import Sandbox, sandbox, sandbox_binaries
 from tasks.repository.manifest import Manifest, StoredFile
 from tasks.repository.records import Proven
@@ -100,6 +101,7 @@ class _Climb:
             with self.box.spool(self.roles) as spool:
                 spool.write(self._read("globals"))
         with self.ladder.rung("table of contents") as rung:
+            add_positions(self.archive)
             listed = listing_of(self.box, str(self.archive))
             if _entries(listed) != _entries(self._read("toc").decode()):
                 raise CorruptError("the archive lists other entries than were recorded at backup time")
