@@ -13,6 +13,7 @@ from tasks.base.system import Database, System
 from tasks.logs.review import review_logs
 from tasks.postgres.review.report import PerformanceResult
 from tasks.postgres.review.server import Review
+from tasks.prometheus.trends import review_trends
 
 FLOW = "performance_review"
 
@@ -33,6 +34,12 @@ def review_database(run: _support.Run, database: Database, days: float) -> Part:
 def review_system_logs(run: _support.Run, days: float) -> Part:
     """The slow statements that the servers logged."""
     return review_logs(run.system.logs, run.system.name, days)
+
+
+@task(name="review trends", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
+def review_system_trends(run: _support.Run, days: float) -> Part:
+    """How the application's figures moved, as Prometheus has them."""
+    return review_trends(run.system.prometheus, run.system.name, days)
 
 
 def _outcome(target: Database | System, future: PrefectFuture[Part]) -> Part:
@@ -63,7 +70,7 @@ def performance_review(
         of_databases = _support.bounded(
             run.databases(databases), 2, lambda database: review_database.submit(run, database, days), _outcome
         )
-        logged = _outcome(run.system, review_system_logs.submit(run, days))
-        found = Part.joined([*of_databases, logged])
+        of_system = [one.submit(run, days) for one in (review_system_logs, review_system_trends)]
+        found = Part.joined([*of_databases, *(_outcome(run.system, future) for future in of_system)])
         result = PerformanceResult(**run.facts(), checks=found.checks, rows=found.rows)
         return _support.conclude(run, result, found.attachments)

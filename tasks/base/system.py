@@ -10,6 +10,7 @@ from tasks.base.capacity import CapacityPolicy
 from tasks.base.logs import LogPolicy
 from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.performance import PerformancePolicy
+from tasks.base.prometheus import PrometheusPolicy
 from tasks.base.schedule import Schedule
 from tasks.base.secrets import REFERENCE, Reference, mask
 from tasks.base.security import SecurityPolicy
@@ -269,6 +270,7 @@ class System(Frozen):
     capacity: CapacityPolicy = Field(default_factory=CapacityPolicy)
     performance: PerformancePolicy = Field(default_factory=PerformancePolicy)
     logs: LogPolicy = Field(default_factory=LogPolicy)
+    prometheus: PrometheusPolicy = Field(default_factory=PrometheusPolicy)
     security: SecurityPolicy = Field(default_factory=SecurityPolicy)
     alerting: Alerting = Field(default_factory=Alerting)
     thresholds: Thresholds = Field(default_factory=Thresholds)

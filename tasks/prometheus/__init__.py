@@ -1,0 +1,1 @@
+"""Questions to Prometheus, and what its figures say about a period."""
