@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: help setup demo demo-clean test soak bench lint types lock
 
 help:
-	@echo "make demo [ONCE=1]  backup, verification and restore test on embedded servers, with the Prefect UI"
+	@echo "make demo [ONCE=1]  backup, restore test and maintenance on embedded servers, with the Prefect UI"
 	@echo "make demo-clean     remove the demo's data folder"
 	@echo "make test           unit tests and tests on real servers"
 	@echo "make bench          ratios against the bare tools; SIZE_MB=600 of archive, ONLY=row"

@@ -186,3 +186,20 @@ def test_a_table_that_is_mostly_air_is_measured_and_told_and_a_full_one_is_clear
     assert (known["airy"].trust, round(known["airy"].waste_share, 1)) == ("measured", 0.9)
     assert known["dense"].waste_share < 0.1
     assert known["half"].waste_share < 0.1
+
+
+def test_what_holds_back_vacuum_is_named_with_what_ends_it(session, shop):
+    with psycopg.connect(shop, application_name="forgotten") as holder:
+        holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        holder.execute("SELECT 1")
+        session.execute("SELECT pg_current_xact_id()")
+        session.execute("SELECT pg_current_xact_id()")
+        checks = planned_for(shop, MaintenancePolicy(held_back_transactions=0)).inspection.checks
+        unheld = planned_for(shop, MaintenancePolicy()).inspection.checks
+        pid = holder.info.backend_pid
+        holder.rollback()
+    told = {check.target: check for check in checks if check.name == "xmin holders"}
+    found = told[f"shop session {pid} of postgres (forgotten)"]
+    assert found.verdict == "WARN"
+    assert found.next_command == f"SELECT pg_terminate_backend({pid})"
+    assert [check for check in unheld if check.name == "xmin holders"] == []

@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.base.maintenance import MaintenancePolicy
+from tasks.postgres.inspect.age import age_check
 from tasks.postgres.inspect.bloat import Bloat, estimated_bytes, fresh_bytes
 from tasks.postgres.inspect.relations import Index, Inspection, ServerFacts, Table
+from tasks.postgres.maintain.batches import batches
 from tasks.postgres.maintain.plan import Action, plan
 from tasks.postgres.maintain.statements import statement
 
@@ -120,3 +122,28 @@ def test_a_rebuild_is_never_thought_larger_than_the_index(leaves, internal, dens
 
 def test_an_index_of_no_leaf_pages_needs_its_meta_page():
     assert fresh_bytes(0, 0, float("nan"), 90, 8192) == 8192
+
+
+@pytest.mark.parametrize(
+    ("ages", "verdict"),
+    [
+        ({"xid_age": 199_999_999}, None),
+        ({"xid_age": 200_000_001}, "WARN"),
+        ({"multixact_age": 400_000_001}, "WARN"),
+        ({"xid_age": 500_000_000, "freeze_max_age": 2_000_000_000}, "WARN"),
+        ({"multixact_age": 1_200_000_000}, "FAIL"),
+    ],
+)
+def test_the_age_of_the_oldest_table_is_told_before_the_server_refuses_writes(ages, verdict):
+    found = age_check("shop", [table(1), table(2, **ages)])
+    assert [str(check.verdict) for check in found] == ([verdict] if verdict else [])
+    assert all(check.target == "shop public.t2" for check in found)
+
+
+def test_neighbouring_small_tables_of_one_kind_share_a_statement_and_large_or_refused_ones_do_not():
+    small = [table(oid, dead_rows=50_000, size_bytes=8192) for oid in range(10, 130)]
+    steps = planned([table(1, dead_rows=50_000), table(2, dead_rows=50_000, may_maintain=False, size_bytes=1), *small])
+    shared = batches(steps)
+    assert [step for batch in shared for step in batch] == list(steps)
+    assert [len(batch) for batch in shared] == [1, 50, 50, 20, 1]
+    assert statement(shared[1][:2], POLICY, 150000).as_string().endswith('"public"."t10", "public"."t11"')
