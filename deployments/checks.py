@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from tasks.base.clock import iso
 from tasks.base.errors import NightshiftError
 from tasks.base.secrets import resolve, resolve_value
 from tasks.base.system import Database, System
@@ -15,7 +16,7 @@ from tasks.postgres.inspect.programs import check_sandbox, dump_roles
 from tasks.postgres.inspect.rights import missing_rights
 from tasks.repository.keys import check_keys
 from tasks.repository.opening import open_store
-from tasks.repository.probe import probe
+from tasks.repository.probe import probe_and_record
 
 Answer = str | CheckResult | list[CheckResult]
 
@@ -110,9 +111,14 @@ def _lock(database: Database, access: Access) -> Answer:
         return "the primary is reachable"
 
 
-def _repository(system: System) -> str:
-    seen = probe(open_store(system.repository))
-    return f"can be written; write-once {seen.write_once}, object lock {seen.object_lock}"
+def _repository(system: System) -> Answer:
+    seen, before = probe_and_record(open_store(system.repository), system.name)
+    said = f"can be written; write-once {seen.write_once}, object lock {seen.object_lock}"
+    if before is None:
+        return said
+    then = f"write-once {before.seen.write_once}, object lock {before.seen.object_lock} on {iso(before.at)}"
+    advice = f"{said}. It was {then}: if nobody meant to change the store, look at its settings"
+    return _result(system.repository.url, "repository", Verdict.WARN, advice)
 
 
 def _keys(system: System) -> list[CheckResult]:

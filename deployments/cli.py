@@ -13,6 +13,7 @@ from deployments import checks
 from deployments.new_system import NewSystem, write_new_system
 from deployments.own_prefect import own_prefect
 from deployments.prefect_yaml import ROOT
+from deployments.secret_blocks import bring_along
 from tasks.base.clock import iso, utc_now
 from tasks.base.errors import ConfigurationError, MissingError, NightshiftError, StoppedError
 from tasks.base.secrets import mask
@@ -161,6 +162,7 @@ def run_flow(options: argparse.Namespace) -> bool:
     # And so is a terminal that goes away, except under nohup.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    bring_along(parameters.get("system"))
     with own_prefect() as wait_for_server:
         from deployments.flow_runner import check_parameters, run_here  # noqa: PLC0415 - imports Prefect
 

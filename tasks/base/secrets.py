@@ -17,6 +17,8 @@ _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 _PASSWORD_IN_DSN = re.compile(r"(?i)\b(password|sslpassword|passwd)\s*=\s*('(?:[^'\\]|\\.)*'|\S+)")
 _AGE_IDENTITY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+", re.IGNORECASE)
 _known: set[str] = set()
+# Blocks that were read elsewhere for this process: value, or None and why there is none.
+_brought: dict[str, tuple[str | None, str]] = {}
 
 
 def _is_reference(value: str) -> str:
@@ -53,7 +55,7 @@ def resolve(reference: str) -> str:
 
     kind, _, name = reference.partition(":")
     try:
-        value = {"env": _from_environment, "file": _from_file, "secret": _from_prefect}[kind](name)
+        value = {"env": _from_environment, "file": _from_file, "secret": _from_block}[kind](name)
     except (KeyError, OSError, ValueError) as error:
         reason = {KeyError: "it is not set", ValueError: "there is no such block"}.get(type(error), "")
         reason = reason or getattr(error, "strerror", None) or type(error).__name__
@@ -79,7 +81,22 @@ def _from_file(name: str) -> str:
     return Path(name).read_text(encoding="utf-8")
 
 
-def _from_prefect(name: str) -> str:
+def bring_along(block: str, value: str | None, reason: str) -> None:
+    """From now on `resolve` takes this value of the block, or refuses with this reason, and asks no server."""
+    _brought[block] = (remember(value) if value else value, reason)
+
+
+def _from_block(name: str) -> str:
+    if name not in _brought:
+        return block_value(name)
+    value, reason = _brought[name]
+    if value is None:
+        raise OSError(0, reason)
+    return value
+
+
+def block_value(name: str) -> str:
+    """A Secret block at the server of this process's Prefect. Raises ValueError (no such), OSError (no answer)."""
     # Only who uses a Prefect Secret pays for Prefect.
     import httpx  # noqa: PLC0415
     from prefect.blocks.system import Secret  # noqa: PLC0415

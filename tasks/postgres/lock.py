@@ -1,5 +1,6 @@
 """One lock per database: a session-level advisory lock on its primary. It dies with its holder."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from tasks.postgres.connection import connect
 # Two fixed numbers ("nigh" in ASCII, and the version of this protocol): advisory locks are per database already.
 _LOCK = {"classid": 0x6E696768, "objid": 1}
 _POLL_SECONDS = 1.0
+_LOG = logging.getLogger("nightshift.lock")
 
 
 class DatabaseLock:
@@ -70,13 +72,18 @@ def database_lock(
         connection.autocommit = True
         lock = DatabaseLock(database, connection)
         lock.keep()
-        waited = stopwatch()
+        waited, holder = stopwatch(), ""
         while not lock.take():
             if policy is LockPolicy.REFUSE or waited() > wait_seconds:
                 raise RefusedError(
                     f"'{database.name}' is locked by {lock.holder()}; wait for its end, or cancel that run"
                 )
             stopping.raise_if_stopped()
+            if (now := lock.holder()) != holder:
+                holder = now
+                _LOG.info(
+                    "'%s' is locked by %s; waiting for its end, %.0f s at most", database.name, holder, wait_seconds
+                )
             Event().wait(_POLL_SECONDS)
         yield lock
 

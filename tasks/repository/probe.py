@@ -2,9 +2,42 @@
 
 import secrets
 from contextlib import suppress
+from datetime import datetime
 
-from tasks.base.errors import CorruptError, NightshiftError, RefusedError
+from pydantic import Field, ValidationError
+
+from tasks.base.clock import utc_now
+from tasks.base.errors import CorruptError, MissingError, NightshiftError, RefusedError
+from tasks.base.words import Frozen
 from tasks.repository.store import Capabilities, Store
+
+
+class StoreRecord(Frozen):
+    """SYSTEM/store.json: what the system's store was first seen to do as it does now."""
+
+    url: str = Field(description="Of the store; the record says nothing of another one that its objects came to")
+    seen: Capabilities
+    at: datetime
+
+
+def probe_and_record(store: Store, system: str) -> tuple[Capabilities, StoreRecord | None]:
+    """Probe, and keep what was seen; with it the record of this store that said otherwise until now, None when none.
+
+    Written only when it says something new: under object lock each writing stays.
+    """
+    seen, before = probe(store), _recorded(store, system)
+    if before is None or before.url != store.url or before.seen != seen:
+        record = StoreRecord(url=store.url, seen=seen, at=utc_now())
+        store.put(f"{system}/store.json", record.model_dump_json(indent=2).encode())
+    changed = before is not None and before.url == store.url and before.seen != seen
+    return seen, before if changed else None
+
+
+def _recorded(store: Store, system: str) -> StoreRecord | None:
+    try:
+        return StoreRecord.model_validate_json(store.get(f"{system}/store.json"))
+    except (MissingError, ValidationError):
+        return None
 
 
 def probe(store: Store) -> Capabilities:
