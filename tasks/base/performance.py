@@ -33,13 +33,15 @@ class Part(Frozen):
 
 def _merged(attachments: list[Attachment]) -> tuple[Attachment, ...]:
     """Tables of one name with their rows together, in the place of the first; pictures as they come."""
-    found: dict[str, Attachment] = {}
+    # A table and its picture may have the same name.
+    found: dict[tuple[bool, str], Attachment] = {}
     for one in attachments:
-        former = found.get(one.name)
+        key = (isinstance(one, Table), one.name)
+        former = found.get(key)
         if isinstance(one, Table) and isinstance(former, Table):
-            found[one.name] = former.model_copy(update={"rows": former.rows + one.rows})
+            found[key] = former.model_copy(update={"rows": former.rows + one.rows})
         else:
-            found[one.name] = one
+            found[key] = one
     return tuple(found.values())
 
 

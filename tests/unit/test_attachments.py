@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from tasks.base.attachments import Band, Bar, BarChart, Event, Limit, Line, LineChart, Table
+from tasks.base.performance import Part
 from tasks.base.secrets import remember
 from tasks.base.units import human
 from tasks.base.words import Verdict
@@ -129,3 +130,9 @@ def test_a_figure_keeps_its_sign_and_is_short(value, unit):
     said = human(value, unit)
     assert said.startswith("-") == (value < 0)
     assert abs(value) > 1e15 or len(said) < 26
+
+
+def test_of_two_parts_tables_of_one_name_are_one_and_a_picture_of_that_name_stays():
+    drawn = chart([1e9, 2e9], name=TABLE.name)
+    joined = Part.joined([Part(attachments=(drawn, TABLE)), Part(attachments=(TABLE,))])
+    assert joined.attachments == (drawn, TABLE.model_copy(update={"rows": TABLE.rows * 2}))
