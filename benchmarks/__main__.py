@@ -107,6 +107,7 @@ def rows(prepared: Bench) -> list[Row]:
             lambda: many_tables.vacuumdb(prepared.source, prepared.folder, prepared.environment),
         ),
         Row("inspect-relations", 1.0, lambda: many_tables.inspect(prepared.source), lambda: Cost(seconds=2, peak_mb=0)),
+        Row("capacity-sample", 1.0, lambda: many_tables.sample(prepared.source), lambda: Cost(seconds=3, peak_mb=0)),
     ]  # fmt: skip
 
 

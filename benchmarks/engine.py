@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tasks.base.capacity import DatabaseSampling
 from tasks.base.clock import new_run_id, stopwatch, utc_now
 from tasks.base.maintenance import MaintenancePolicy, Opening
 from tasks.base.system import BackupPolicy, Database, RepositoryPolicy, RestoreTestPolicy, RetentionPolicy
@@ -17,6 +18,7 @@ from tasks.postgres.maintain.carry_out import carry_out, make_plan
 from tasks.postgres.maintain.history import Diary, Rates
 from tasks.postgres.maintain.rest import Rest
 from tasks.postgres.restore.logical import prove
+from tasks.postgres.samples import sample_database
 from tasks.repository import catalog, records, retention
 from tasks.repository.opening import open_store
 
@@ -75,6 +77,14 @@ def inspect_database(job: dict[str, Any]) -> str:
     return f"{len(planned.inspection.tables)} tables, {len(planned.inspection.indexes)} indexes"
 
 
+def sample(job: dict[str, Any]) -> str:
+    """Today's sample of one database. Raises RuntimeError when a part of it failed."""
+    found = sample_database(Database(name="tables", dsn=job["dsn"]), DatabaseSampling(), (), new_run_id())
+    if any(check.verdict != "OK" for check in found.checks):
+        raise RuntimeError(f"not sampled: {found.checks}")
+    return f"{len(found.samples)} resources sampled"
+
+
 def main() -> None:
     """Run one job, see the module."""
     job = json.loads(Path(sys.argv[1]).read_text())
@@ -84,6 +94,7 @@ def main() -> None:
         "plan_retention": plan_retention,
         "maintain": maintain,
         "inspect": inspect_database,
+        "sample": sample,
     }[job["work"]]
     print("ready", flush=True)
     sys.stdin.readline()

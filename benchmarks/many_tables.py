@@ -42,6 +42,12 @@ def inspect(server: LocalServer) -> Cost:
     return engine({"work": "inspect", "dsn": server.dsn("wide")})
 
 
+def sample(server: LocalServer) -> Cost:
+    """The daily sample of a database with 20,000 tables."""
+    make(server, "tables", "plain", RELATIONS, indexed=False)
+    return engine({"work": "sample", "dsn": server.dsn("tables")})
+
+
 def wear(server: LocalServer) -> None:
     """Change every row of every table, so that as many are dead; autovacuum is off for them."""
     make(server, "many", "worn", TABLES)
@@ -53,8 +59,8 @@ def wear(server: LocalServer) -> None:
         connection.execute("SELECT pg_stat_force_next_flush()")
 
 
-def make(server: LocalServer, dbname: str, schema: str, tables: int) -> None:
-    """A database with so many tables of a hundred rows, each with an index; one that is there already is kept."""
+def make(server: LocalServer, dbname: str, schema: str, tables: int, *, indexed: bool = True) -> None:
+    """A database with so many tables of a hundred rows, each with an index or not; one that is there is kept."""
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (dbname,)).fetchone():
             return
@@ -62,9 +68,10 @@ def make(server: LocalServer, dbname: str, schema: str, tables: int) -> None:
     with psycopg.connect(server.dsn(dbname), autocommit=True) as connection:
         connection.execute("CREATE EXTENSION pgstattuple")
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        index = f"EXECUTE format('CREATE INDEX ON {schema}.t%s (n)', i); " if indexed else ""
         connection.execute(
             f"DO $$ BEGIN FOR i IN 1..{tables} LOOP "  # noqa: S608 - names and numbers of ours
             f"EXECUTE format('CREATE TABLE {schema}.t%s WITH (autovacuum_enabled = off) AS "
             f"SELECT n FROM generate_series(1, {_ROWS}) n', i); "
-            f"EXECUTE format('CREATE INDEX ON {schema}.t%s (n)', i); COMMIT; END LOOP; END $$"
+            f"{index}COMMIT; END LOOP; END $$"
         )

@@ -20,6 +20,7 @@ from tasks.host.samples import sample_host
 from tasks.platform.cluster import sample_cluster
 from tasks.platform.compose import sample_compose
 from tasks.postgres.samples import sample_database
+from tasks.prometheus.samples import sample_metrics
 from tasks.repository import samples
 
 FLOW = "capacity_sample"
@@ -66,6 +67,9 @@ def _parts(run: _support.Run) -> list[Part]:
     parts.append(Part("repository", partial(samples.of_repository, run.store, run.system.name)))
     if policy.host is not None:
         parts.append(Part("host", partial(sample_host, policy.host)))
+    asked = [one for one in policy.metrics if one.promql]
+    if asked:
+        parts.append(Part("prometheus", partial(sample_metrics, run.system.prometheus, asked)))
     parts += [Part(one.name, partial(sample_cluster, one)) for one in policy.clusters]
     parts += [Part(one.name, partial(sample_compose, one)) for one in policy.compose]
     return parts

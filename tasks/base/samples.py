@@ -34,6 +34,13 @@ class Sampled(Frozen):
     checks: tuple[CheckResult, ...] = ()
 
 
+class Dated(Frozen):
+    """A sample of some moment, as history from elsewhere gives it."""
+
+    at: datetime
+    sample: Sample
+
+
 class Former(Frozen):
     """What a counter stood at before."""
 

@@ -288,6 +288,8 @@ class System(Frozen):
         unknown = set(self.restore_test.database_assertions) - set(names)
         if unknown:
             raise ValueError(f"restore_test.database_assertions names unknown databases: {', '.join(sorted(unknown))}")
+        if self.prometheus.url is None and any(metric.promql for metric in self.capacity.metrics):
+            raise ValueError("capacity.metrics ask by promql, and there is no prometheus.url to ask")
         asked = {metric.database for metric in self.capacity.metrics if metric.database}
         unknown = (asked | set(self.capacity.databases.capacity_bytes)) - set(names)
         if unknown:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.base.clock import utc_now
-from tasks.base.samples import COUNTER, Former, Sample, Sampled, sampled
+from tasks.base.samples import COUNTER, Dated, Former, Sample, Sampled, sampled
 from tasks.repository import tables
 from tasks.repository.catalog import list_backups
 from tasks.repository.store import Store
@@ -29,10 +29,16 @@ KEY = ("kind", "resource", "day")
 _COUNTERS_SINCE = timedelta(days=10)
 
 
-def table_of(samples: Sequence[Sample], at: datetime) -> pa.Table:
+def table_of(found: Sequence[Sample], at: datetime) -> pa.Table:
     """Samples of one moment as rows; the day is that moment's in UTC."""
-    columns = {name: [getattr(one, name) for one in samples] for name in Sample.model_fields}
-    moments = pa.array([at] * len(samples), SCHEMA.field("at").type)
+    return table_of_dated([Dated(at=at, sample=one) for one in found])
+
+
+def table_of_dated(found: Sequence[Dated]) -> pa.Table:
+    """Samples of several moments as rows, the earliest first, so that the last of a day counts."""
+    ordered = sorted(found, key=lambda one: one.at)
+    columns = {name: [getattr(one.sample, name) for one in ordered] for name in Sample.model_fields}
+    moments = pa.array([one.at for one in ordered], SCHEMA.field("at").type)
     return pa.table({"day": moments.cast(pa.date32()), "at": moments, **columns}, schema=SCHEMA)
 
 
@@ -67,6 +73,14 @@ def compact(store: Store, system: str) -> list[str]:
         for month in tables.past_months(store, system, STREAM, utc_now().date())
     ]
     return [key for key in written if key]
+
+
+def replaced(store: Store, system: str, rows: pa.Table) -> int:
+    """How many of these rows are of a resource and day that is there already."""
+    if not rows.num_rows:
+        return 0
+    there = _read(store, system, pc.min(rows["day"]).as_py()).select(list(KEY))
+    return int(rows.select(list(KEY)).join(there, list(KEY), join_type="left semi").num_rows)
 
 
 def counters(store: Store, system: str, now: datetime) -> dict[tuple[str, str], Former]:

@@ -40,6 +40,7 @@ def test_the_thresholds_of_the_operations_manual_are_the_defaults():
         ({"metrics": [{"name": "m", "sql": "SELECT 1", "promql": "up"}]}, "either sql or promql"),
         ({"metrics": [{"name": "m", "promql": "up", "database": "shop"}]}, "belongs to a metric by sql"),
         ({"metrics": [{"name": "m", "sql": "SELECT 1", "database": "other"}]}, "unknown databases: other"),
+        ({"metrics": [{"name": "m", "promql": "up"}]}, "no prometheus.url"),
         ({"metrics": [{"name": "m", "sql": "SELECT 1"}] * 2}, "two metrics have the same name"),
         ({"databases": {"capacity_bytes": {"other": 1}}}, "unknown databases: other"),
         ({"thresholds": [{"kind": "cpu", "percent": 170}]}, "less than or equal to 100"),
