@@ -22,6 +22,7 @@ from tasks.postgres.fingerprint.collect import collect
 from tasks.postgres.fingerprint.compare import compare
 from tasks.postgres.restore.dumps import find_dumps
 from tasks.postgres.restore.existing import try_dump
+from tasks.postgres.restore.positions import add_positions
 from tasks.postgres.server import LocalServer, server_folder
 from tasks.repository.local import LocalStore
 from tests.real.conftest import SAMPLE, SAMPLE_ROWS, SAMPLE_TABLES, change_system, load_shop, write_system
@@ -152,3 +153,14 @@ def test_dumps_that_this_version_wrote_by_itself_restore_wherever_the_sandbox_is
     for dump in find_dumps(store, "*"):
         proof = try_dump(store, dump, RestoreTestPolicy(), (), lambda *_: None)
         assert (proof.verdict, proof.tables, proof.rows) == (Verdict.INFO, SAMPLE_TABLES, SAMPLE_ROWS), proof.rungs
+
+
+@pytest.mark.parametrize("source", [15, 16, 17, 18], indirect=True)
+def test_a_piped_archive_of_this_version_gets_the_positions_that_one_in_a_file_has(source, tmp_path):
+    program = [str(source.binaries / "pg_dump"), "-Fc", "-Z0", "--no-blobs", source.dsn("shop")]
+    subprocess.run([*program, "-f", str(tmp_path / "file")], check=True)
+    (tmp_path / "piped").write_bytes(subprocess.run(program, check=True, capture_output=True).stdout)
+    assert add_positions(tmp_path / "piped") > 5
+    # What differs are the seconds in which the two were begun, at the head.
+    file, piped = ((tmp_path / name).read_bytes() for name in ("file", "piped"))
+    assert (len(file), file[60:]) == (len(piped), piped[60:])
