@@ -113,6 +113,9 @@ def test_what_became_slower_between_two_reviews_is_found_with_its_figures(busy, 
     (slower,) = told(second, "regressed statement")
     assert slower.verdict is Verdict.WARN
     assert "over 30 calls: SELECT note FROM orders WHERE customer = $1 AND note <> $2" in slower.message
+    with psycopg.connect(busy.info.dsn) as reader:
+        plan = [line for (line,) in reader.execute(slower.next_command.encode()).fetchall()]
+    assert any("Seq Scan on orders" in line for line in plan)
     (row,) = listed(second, "regressed")
     assert (row["calls"], row["before_calls"]) == (30, 50)
     assert row["mean_ms"] > 2 * row["before_mean_ms"]

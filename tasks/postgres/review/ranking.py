@@ -12,6 +12,8 @@ from tasks.postgres.review.snapshots import Snapshot
 
 Counts = dict[str, float]
 _SHOWN = 160
+# The first server that explains a statement without its values.
+_GENERIC_PLAN = 160_000
 
 
 class Statements:
@@ -133,8 +135,14 @@ class Statements:
             f"takes {mean:.2f} ms, {mean / max(was, 1e-6):.1f} times the {was:.2f} ms of the last period, "
             f"over {counts['calls']:.0f} calls: {self._text(key)}"
         )
-        explain = f"EXPLAIN (ANALYZE, BUFFERS) of statement {_query_id(key)}, and look for an index that is gone"
-        return self._check(Verdict.WARN, message, name="regressed statement", next_command=explain)
+        return self._check(Verdict.WARN, message, name="regressed statement", next_command=self._explain(key))
+
+    def _explain(self, key: str) -> str:
+        """What shows the plan: from 16 on the statement itself, when it is whole and all its values are $1, $2, …"""
+        text = self.now.labels[key][1] if key in self.now.labels else "…"
+        if self.now.gauges.get("server_version_num", 0) >= _GENERIC_PLAN and not {"?", "…"} & set(text):
+            return f"EXPLAIN (GENERIC_PLAN) {text}"
+        return "EXPLAIN (ANALYZE, BUFFERS) of the statement with values of its own, and look for an index that is gone"
 
     def _said_new(self, key: str) -> CheckResult:
         counts = self.period.counts[key]
@@ -161,7 +169,7 @@ class Statements:
             "database": self.now.database,
             "list": name,
             "place": place,
-            "query_id": _query_id(key),
+            "query_id": int(key.partition("/")[0]),
             "role": role,
             "calls": round(counts["calls"]),
             "total_ms": round(counts["time_ms"], 3),
@@ -178,10 +186,6 @@ class Statements:
             "period_end": iso(self.period.end),
             "statement": text,
         }
-
-
-def _query_id(key: str) -> str:
-    return key.partition("/")[0]
 
 
 def mean_ms(counts: Counts) -> float:

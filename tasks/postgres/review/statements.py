@@ -55,6 +55,7 @@ def take(session: Session, database: str, run_id: str) -> Snapshot | CheckResult
         reset_at=reset_at,
         epoch=epoch or "",
         evictions=evictions,
+        gauges={"server_version_num": float(session.info.server_version)},
         columns=COLUMNS,
         entries={str(key): cast(tuple[float | None, ...], tuple(counters)) for key, _, _, *counters in rows},
         labels={str(key): (str(role), without_literals(str(text))) for key, text, role, *_ in rows},
