@@ -1,47 +1,18 @@
 """Delete the backups that no rule keeps; never the newest, the last proven, a held or a needed one."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows import _support
-from tasks.base.words import CheckResult, FlowResult, Verdict
+from tasks.base.words import CheckResult, Verdict
 from tasks.repository import catalog, compaction, records, retention
 from tasks.repository.manifest import BackupRef
 from tasks.repository.retention import Decision
+from tasks.repository.retention_report import RetentionResult
 
 FLOW = "backup_retention"
-
-
-class RetentionResult(FlowResult):
-    """One row per backup: what becomes of it, and why."""
-
-    csv_header: ClassVar[tuple[str, ...]] = (
-        "database",
-        "kind",
-        "backup_id",
-        "snapshot_at",
-        "stored_bytes",
-        "decision",
-        "reason",
-    )
-    decisions: tuple[Decision, ...] = ()
-
-    def csv_rows(self) -> list[dict[str, object]]:
-        """The plan, which is exactly what a real run carries out."""
-        return [
-            {
-                "database": decision.backup.database,
-                "kind": str(decision.backup.kind),
-                "backup_id": decision.backup.backup_id,
-                "snapshot_at": decision.backup.snapshot_at.isoformat(),
-                "stored_bytes": decision.backup.stored_bytes,
-                "decision": "keep" if decision.keep else "delete",
-                "reason": decision.reason,
-            }
-            for decision in self.decisions
-        ]
 
 
 @task(name="plan retention", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
