@@ -92,17 +92,6 @@ def test_an_old_snapshot_keeps_a_rebuild_from_beginning_and_is_named(bloated, sh
     assert leftovers(bloated) == []
 
 
-def test_a_snapshot_that_grows_old_during_a_rebuild_cancels_it_without_a_leftover(bloated, shop):
-    bloated.execute("VACUUM worn")
-    with holding(shop, "SELECT 1") as holder:
-        result = maintain()
-        holder.rollback()
-    messages = [row["message"] for row in rows(result, "reindex").values()]
-    assert any("cancelled: session" in message for message in messages), messages
-    assert leftovers(bloated) == []
-    assert maintain().verdict in WELL
-
-
 def leftovers(session):
     return session.execute("SELECT relname FROM pg_class WHERE relname ~ '_cc(new|old)'").fetchall()
 

@@ -1,13 +1,14 @@
 """Maintenance that is cut off, blocked, restarted or deprived of its table: each ends as said, the rest goes on."""
 
 import subprocess
+from datetime import timedelta
 
 import psycopg
 import pytest
 
 from tasks.base.clock import utc_now
 from tasks.base.errors import NightshiftError
-from tasks.base.maintenance import Window, opening
+from tasks.base.maintenance import Opening, Window, opening
 from tests.real.upkeep import (
     dsn,
     holding,
@@ -75,6 +76,25 @@ def make_slow(session, name):
         "PERFORM pg_sleep(0.01) WHERE current_setting(''application_name'') LIKE ''nightshift%''; RETURN $1; END'"
     )
     make_worn(session, name, index="(slow(word))")
+
+
+def test_a_leftover_that_cannot_be_dropped_yet_is_not_waited_for_behind_the_windows_end(session, dsn):
+    make_worn(session, "worn")
+    with holding(dsn):
+        session.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            session.execute("REINDEX INDEX CONCURRENTLY worn_word")
+    end = utc_now() + timedelta(seconds=4)
+    with holding(dsn, "SELECT FROM worn LIMIT 1"):
+        _, rows = maintain(Opening(start=utc_now(), end=end))
+    # By itself it would wait for a minute.
+    assert utc_now() < end + timedelta(seconds=25)
+    row = rows["drop leftover worn_word_ccnew"]
+    assert row["verdict"] == "WARN"
+    assert "waits for an old transaction; later: DROP INDEX CONCURRENTLY" in row["message"]
+    _, rows = maintain()
+    assert rows["drop leftover worn_word_ccnew"]["verdict"] == "OK"
+    assert left(session) == []
 
 
 def test_a_unique_violation_during_a_rebuild_is_told_removed_and_the_rest_goes_on(session):

@@ -1,5 +1,6 @@
 """The gates of a rebuild on a real server: each keeps it from beginning, or ends it, and says by what."""
 
+import contextlib
 import shutil
 import subprocess
 import threading
@@ -61,6 +62,24 @@ def test_a_slot_that_holds_back_wal_keeps_a_rebuild_from_beginning_and_ends_one(
     assert row["verdict"] == "SKIP"
     assert "not begun: replication slot far_behind holds back" in row["message"]
     worn.execute("SELECT pg_drop_replication_slot('far_behind')")
+    assert "before" in rebuilt()["message"]
+
+
+def test_a_snapshot_that_grows_old_during_a_rebuild_ends_it_and_is_named(worn, dsn, policy):
+    policy(old_snapshot_seconds=1)
+    stack = contextlib.ExitStack()
+    begun = []
+
+    def begin(_):
+        begun.append(stack.enter_context(holding(dsn, application_name="reporting")).info.backend_pid)
+
+    # What the rebuild waits for is a session of maintenance, which closes no gate.
+    waited_for = holding(dsn, application_name="nightshift:maintenance:other")
+    with stack, waited_for, meanwhile(dsn, "REINDEX%", begin):
+        row = rebuilt()
+    assert row["verdict"] == "WARN"
+    assert row["message"].startswith(f"cancelled: session {begun[0]} (reporting) has a transaction open since")
+    assert left(worn) == []
     assert "before" in rebuilt()["message"]
 
 

@@ -98,7 +98,7 @@ def carry_out(
             if over:
                 diary.add(Outcome(step=step, verdict=Verdict.SKIP, message=over))
             else:
-                diary.add(indexes.drop_leftover(session, step, known.get(step.oid)))
+                diary.add(indexes.drop_leftover(session, step, known.get(step.oid), rest))
         on_tables = [step for step in planned.steps if step.action in _ON_TABLES]
         maintain_tables(database, policy, run_id, on_tables, rest, diary)
         once = statements.database_statistics(session.info.server_version)

@@ -29,13 +29,16 @@ _MEASURE_LOCK_SECONDS = 5
 Cleaner = Callable[[], AbstractContextManager[Session]]
 
 
-def drop_leftover(session: Session, step: Step, index: Index | None) -> Outcome:
-    """Drop an invalid index of a dead rebuild; one that a running build is at work on is left."""
+def drop_leftover(session: Session, step: Step, index: Index | None, rest: Rest) -> Outcome:
+    """Drop an invalid index of a dead rebuild, or wait for it no longer than the window is open.
+
+    One that a running build is at work on is left.
+    """
     elapsed = stopwatch()
     found = _leftovers(session, index.table_oid) if index else []
     if index is None or (index.schema_name, index.name) not in found:
         return Outcome(step=step, verdict=Verdict.INFO, message="is gone, or a running rebuild is at work on it")
-    left = _drop(session, [(index.schema_name, index.name)], _DROP_SECONDS)
+    left = _drop(session, [(index.schema_name, index.name)], min(_DROP_SECONDS, rest.left_seconds()))
     if left:
         return Outcome(step=step, verdict=Verdict.WARN, message=left, seconds=elapsed())
     message = f"dropped, {index.size_bytes} bytes"
@@ -145,9 +148,9 @@ def _leftovers(session: Session, table_oid: int) -> list[tuple[str, str]]:
     return [(str(schema), str(name)) for schema, name in rows]
 
 
-def _drop(session: Session, names: list[tuple[str, str]], seconds: int) -> str:
+def _drop(session: Session, names: list[tuple[str, str]], seconds: float) -> str:
     """Drop them; what could not be dropped in time is said, with the command."""
-    _set(session, "statement_timeout", f"{seconds}s")
+    _set(session, "statement_timeout", f"{max(1, int(seconds * 1000))}ms")
     try:
         for schema, name in names:
             statement = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(qualified(schema, name))

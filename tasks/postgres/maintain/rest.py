@@ -14,13 +14,17 @@ class Rest:
 
     def over(self) -> str:
         """Why nothing may go on; empty while the window is open."""
-        if self._opening.rest_seconds(utc_now()) > 0:
+        if self.left_seconds() > 0:
             return ""
         return f"the window closed at {iso(self._opening.end)}"
 
+    def left_seconds(self) -> float:
+        """Seconds until the window closes; negative when it has."""
+        return self._opening.rest_seconds(utc_now())
+
     def refuses(self, *steps: Step) -> str:
         """Why steps must not begin, one after the other; empty when they will fit."""
-        left = self._opening.rest_seconds(utc_now())
+        left = self.left_seconds()
         expected = [self._rates.expect(step) for step in steps]
         seconds = sum(one.seconds for one in expected)
         if left <= 0 or seconds <= left:
