@@ -215,10 +215,10 @@ def standby(server, worn):
 
 
 def test_a_standby_that_falls_behind_ends_a_rebuild_and_is_itself_never_maintained(worn, dsn, policy, standby):
-    policy(replica_lag_bytes=100_000)
+    policy(replica_lag_bytes=10_000_000)
     with psycopg.connect(standby, autocommit=True) as follower, holding(dsn):
         follower.execute("SELECT pg_wal_replay_pause()")
-        write = "SELECT pg_logical_emit_message(false, 'load', repeat('x', 200000))"
+        write = "SELECT pg_logical_emit_message(false, 'load', repeat('x', 20000000))"
         with meanwhile(dsn, "REINDEX%", lambda other: other.execute(write)):
             row = rebuilt()
     assert row["verdict"] == "WARN"
