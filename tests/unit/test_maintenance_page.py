@@ -62,7 +62,7 @@ def texts(node):
 
 
 def first_words(text):
-    words = re.split(r"[;,:]", text)[0].strip(" '")
+    words = re.split(r"[;,:]", text.replace("%s", ""))[0].strip(" '")
     return words if len(words.split()) >= 2 else ""
 
 
