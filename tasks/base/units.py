@@ -19,7 +19,7 @@ _SUFFIXES = {
 def human(value: float, unit: str = "") -> str:
     """The figure with its unit in three or four digits, e.g. human(3e9, 'bytes') is '2.8 GiB'; NaN is an empty text.
 
-    Known units are bytes, bytes/s, ms, seconds, days, % and share; any other one is written behind the figure.
+    Known units are bytes, bytes/s, ms, seconds, days, %, share and count; any other is written behind the figure.
     """
     if math.isnan(value):
         return ""
@@ -33,7 +33,8 @@ def human(value: float, unit: str = "") -> str:
         return f"{digits(value * 1000)} ms" if 0 < abs(value) < 1 else _time(value)
     if unit == "share":
         value, unit = value * 100, "%"
-    return f"{digits(value)} {unit}".rstrip()
+    # A count of something speaks for itself; 'count per day' is 'per day'.
+    return f"{digits(value)} {unit.removeprefix('count').lstrip()}".rstrip()
 
 
 def digits(value: float) -> str:

@@ -91,10 +91,16 @@ class FlowResult(Frozen):
     csv_header: ClassVar[tuple[str, ...]] = tuple(CheckResult.model_fields)
     # The unit of a column whose name does not end with it, for the page; '@COLUMN' takes it from that column.
     csv_units: ClassVar[dict[str, str]] = {}
+    # The columns of it that the page shows, when all of them are too many to read.
+    page_columns: ClassVar[tuple[str, ...]] = ()
 
     def csv_rows(self) -> list[dict[str, object]]:
         """The rows of the CSV, in the order of `csv_header`."""
         return [check.model_dump(mode="json") for check in self.checks]
+
+    def things_to_do(self) -> Sequence[str]:
+        """What the page begins with: a sentence each, the most urgent first."""
+        return ()
 
     @property
     def verdict(self) -> Verdict:

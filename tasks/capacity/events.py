@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tasks.capacity import season, steps
-from tasks.capacity.histories import Floats, Histories, Integers, before
+from tasks.capacity import season, steps, trend
+from tasks.capacity.figures import number
+from tasks.capacity.histories import Floats, Histories, Integers, Mask, before
 
 HEADER = ("system", "kind", "resource", "unit", "day", "event", "size", "before", "after", "message")
 # A gap is so many days without a sample; what lost this share of itself at once was emptied or made anew.
@@ -18,10 +19,10 @@ _RENAME_DAYS, _RENAME_SHARE = 2, 0.05
 Row = dict[str, Any]
 
 
-def gone(grid: Histories) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def gone(grid: Histories) -> Mask:
     """Which series have ended although others of their kind go on."""
     newest = {kind: grid.last[grid.kinds == kind].max() for kind in set(grid.kinds)}
-    return np.array([newest[kind] for kind in grid.kinds], dtype=np.int64) - grid.last >= GONE_DAYS
+    return np.asarray(np.array([newest[kind] for kind in grid.kinds], dtype=np.int64) - grid.last >= GONE_DAYS)
 
 
 def events(system: str, grid: Histories) -> list[Row]:
@@ -37,11 +38,11 @@ def _row(system: str, grid: Histories, series: int, column: int, event: str, val
         "kind": grid.kinds[series],
         "resource": grid.resources[series],
         "unit": grid.units[series],
-        "day": _day(grid, column),
+        "day": str(_day(grid, column)),
         "event": event,
-        "size": size,
-        "before": former,
-        "after": after,
+        "size": number(size),
+        "before": number(former),
+        "after": number(after),
         "message": message,
     }
 
@@ -51,22 +52,34 @@ def _day(grid: Histories, column: int) -> date:
     return found
 
 
-def _steps(system: str, grid: Histories) -> list[Row]:
-    """Steps by the rule of the forecast, over the whole history; many of one series are one event."""
+def step_days(grid: Histories) -> tuple[Mask, Mask]:
+    """Where series (series, days) step by the rule of the forecast, and where they do so again and again.
+
+    The whole history counts; steps among which RECURRING lie within one window of a fit are the usual course there.
+    """
+    days = grid.used.shape[1]
     profile, _ = season.weekly(grid.used)
-    phase = (grid.used.shape[1] - 1 - np.arange(grid.used.shape[1])) % season.WEEK
-    values = steps.without_spikes(grid.used - profile[:, phase])
-    _, jumped, _ = steps.jumps(values)
+    phase = (days - 1 - np.arange(days)) % season.WEEK
+    _, jumped, _ = steps.jumps(steps.without_spikes(grid.used - profile[:, phase]))
+    sums = np.cumsum(np.pad(jumped, ((0, 0), (trend.WINDOW, trend.WINDOW - 1))), axis=1)
+    # How many lie within each window, from the one that ends on the first day to the one that begins on the last.
+    within: Integers = sums[:, trend.WINDOW :] - sums[:, : -trend.WINDOW]
+    crowded = np.lib.stride_tricks.sliding_window_view(within >= steps.RECURRING, trend.WINDOW, axis=1).any(axis=2)
+    often = jumped & crowded
+    return jumped & ~often, often
+
+
+def _steps(system: str, grid: Histories) -> list[Row]:
+    """Steps with their sizes; those of a series that steps again and again are one event."""
+    jumped, often = step_days(grid)
     former, _ = before(grid.used)
-    often = jumped.sum(axis=1) > steps.RECURRING * grid.used.shape[1] / 90
     rows = []
-    for series in np.flatnonzero(often).tolist():
-        columns = np.flatnonzero(jumped[series])
-        message = (
-            f"{len(columns)} steps between {_day(grid, columns[0])} and {_day(grid, columns[-1])}: its usual course"
-        )
-        rows.append(_row(system, grid, series, columns[-1], "recurring steps", (None, None, None, message)))
-    for series, column in zip(*np.nonzero(jumped & ~often[:, None]), strict=True):
+    for series in np.flatnonzero(often.any(axis=1)).tolist():
+        columns = np.flatnonzero(often[series])
+        message = f"{len(columns)} steps from {_day(grid, columns[0])} to {_day(grid, columns[-1])}: its usual course"
+        size = float(grid.used[series, columns[-1]] - former[series, columns[0]])
+        rows.append(_row(system, grid, series, columns[-1], "recurring steps", (size, None, None, message)))
+    for series, column in zip(*np.nonzero(jumped), strict=True):
         was, now = float(former[series, column]), float(grid.used[series, column])
         reset = now < was * (1 - _RESET_SHARE)
         event = "reset" if reset else "step up" if now > was else "step down"

@@ -7,6 +7,7 @@ import numpy as np
 
 from tasks.capacity import trend
 from tasks.capacity.histories import Floats, Integers, Mask
+from tasks.capacity.steps import median
 from tasks.capacity.trend import WINDOW, Trend
 
 # Horizons at which the band is calibrated, in days; between them it is interpolated, beyond them carried on.
@@ -19,6 +20,8 @@ _BAND = 0.9
 _LEAST_SCORES = 5
 # Of a band that nothing is known of; by the median error of fits to made series it holds nine of ten.
 _UNKNOWN = 2.5
+# Half of normal errors are below the first, nine of ten below the second, in standard deviations.
+_NORMAL_MEDIAN, _NORMAL_BAND = 0.6745, 1.645
 # A sample up to so many days before the day it was forecast for stands for that day.
 _NEAR_DAYS = 3
 
@@ -27,13 +30,15 @@ _NEAR_DAYS = 3
 class Forecast:
     """The trend of each series today, its calibrated band, and the forecasts that were made on the way.
 
-    `factors` (rows, CALIBRATED) are multiples of `Trend.width`; `covered` is the share of forecasts whose outcome the
-    band of their day held, NaN where there were too few. `made` with `made_half`, half the band of its day, and what
-    `came` are (origins, rows, CALIBRATED), the oldest origin first; `origins` are columns of the grid.
+    `usual` is what the median error for 30 days makes of a 90 % band: a single step in a year says nothing about a
+    slope. `factors` (rows, CALIBRATED) are multiples of `Trend.width`; `covered` is the share of forecasts whose
+    outcome the band of their day held, NaN where there were too few. `made` with `made_half`, half the band of its
+    day, and what `came` are (origins, rows, CALIBRATED), the oldest origin first; `origins` are columns of the grid.
     """
 
     trend: Trend
     factors: Floats
+    usual: Floats
     covered: Floats
     origins: Integers
     made: Floats
@@ -55,8 +60,8 @@ class Forecast:
         return wide
 
     def growth(self) -> tuple[Floats, Floats, Floats]:
-        """Growth per day with low and high, from the band's multiple at 30 days."""
-        half = _interpolated(self.factors, 30) * self.trend.error
+        """Growth per day with low and high: the slope's error, as many times as usual forecasts for 30 days missed."""
+        half = self.usual * self.trend.error
         return self.trend.slope, self.trend.slope - half, self.trend.slope + half
 
 
@@ -83,11 +88,12 @@ def forecast(used: Floats) -> Forecast:
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(walk, range(len(origins))))
     # A series that is nothing has no width, and what came of it is no error.
-    scores = np.abs(came - made) / np.maximum(width, np.finfo(np.float64).tiny)
+    with np.errstate(over="ignore"):
+        scores = np.abs(came - made) / np.maximum(width, np.finfo(np.float64).tiny)
     factors, half, covered = _calibrated(origins, scores)
-    return Forecast(
-        now, factors, covered, origins - WINDOW, made, half * width, came, np.asarray((used < 0).any(axis=1))
-    )
+    usual = _usual(scores[:, :, CALIBRATED.index(30)])
+    negative = np.asarray((used < 0).any(axis=1))
+    return Forecast(now, factors, usual, covered, origins - WINDOW, made, half * width, came, negative)
 
 
 def _calibrated(origins: Integers, scores: Floats) -> tuple[Floats, Floats, Floats]:
@@ -112,6 +118,13 @@ def _factors(scores: Floats, origins: Integers, today: float) -> Floats:
         shorter = np.where(np.isfinite(known).sum(axis=0) >= _LEAST_SCORES, _quantile(known), shorter)
         factors[:, place] = shorter
     return factors
+
+
+def _usual(scores: Floats) -> Floats:
+    """The multiple that holds 90 % of normal errors with the median of these, at least that of normal errors alone."""
+    count = np.isfinite(scores).sum(axis=0)
+    usual = median(scores.T, np.isfinite(scores.T)) / _NORMAL_MEDIAN * _NORMAL_BAND
+    return np.where(count >= _LEAST_SCORES, np.fmax(usual, _NORMAL_BAND), _UNKNOWN)
 
 
 def _quantile(scores: Floats) -> Floats:

@@ -14,7 +14,6 @@ Mask = npt.NDArray[np.bool_]
 Days = npt.NDArray[np.datetime64]
 
 COLUMNS = ("day", "at", "kind", "resource", "unit", "used", "capacity")
-_DAY_SECONDS = 86400
 
 
 @dataclass(frozen=True)
@@ -112,26 +111,6 @@ def histories(samples: pa.Table, until: date, days: int) -> Histories:
         future=int(((number < 0) & usable).sum()),
         unusable=int((~usable).sum()),
     )
-
-
-def rates(grid: Histories) -> Histories:
-    """The same with counters (units that end in _total) as their growth: bytes per second, all else per day.
-
-    A counter that is smaller than before began at zero again: what it holds is what came since.
-    """
-    rows = np.array([unit.endswith("_total") for unit in grid.units], dtype=bool)
-    if not rows.any():
-        return grid
-    former, ago = before(grid.used[rows])
-    with np.errstate(invalid="ignore"):
-        grown = np.where(grid.used[rows] < former, grid.used[rows], grid.used[rows] - former) / ago
-    used, capacity, units = grid.used.copy(), grid.capacity.copy(), grid.units.copy()
-    in_bytes = grid.units[rows] == "bytes_total"
-    used[rows], capacity[rows] = grown / np.where(in_bytes, _DAY_SECONDS, 1)[:, None], np.nan
-    names = [unit.removesuffix("_total") for unit in units[rows]]
-    units[rows] = ["bytes/s" if name == "bytes" else f"{name} per day" for name in names]
-    # The first day of a counter has no growth, and a counter seen once has none at all.
-    return replace(grid, used=used, capacity=capacity, units=units).of(np.flatnonzero(np.isfinite(used).any(axis=1)))
 
 
 def before(values: Floats) -> tuple[Floats, Integers]:

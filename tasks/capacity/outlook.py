@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +103,8 @@ def method(found: Outlook, series: int) -> str:
     made = found.forecast.trend
     if found.course[series] in (Course.GONE, Course.UNKNOWN):
         return ""
-    said = ["slope of the last 14 days" if made.recent[series] else "Theil-Sen"]
+    span = int(made.span[series])
+    said = ["Theil-Sen" if span == trend.WINDOW else f"Theil-Sen of the last {span} days"]
     if made.cut[series]:
         said.append("cut at steps")
     if made.recurring[series]:
@@ -130,15 +130,3 @@ def action(found: Outlook, series: int) -> str:
         ),
     )
     return next((said for applies, said in choices if applies), "")
-
-
-def number(value: Any, digits: int = 6) -> float | int | None:
-    """A figure for a CSV: rounded to significant digits that keep whole numbers whole; None for what is not known."""
-    if value is None or not np.isfinite(value):
-        return None
-    size = float(value)
-    if size == round(size):
-        return int(size)
-    places = max(0, digits - 1 - int(np.floor(np.log10(abs(size)))))
-    rounded = round(size, places)
-    return int(rounded) if places == 0 else rounded

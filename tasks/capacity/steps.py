@@ -33,6 +33,8 @@ class Segments:
 
 def median(values: Floats, valid: Mask) -> Floats:
     """The median of the valid values of each row, NaN without one. Much faster than numpy's nanmedian for many rows."""
+    if not values.shape[1]:
+        return np.full(len(values), np.nan)
     ordered = np.sort(np.where(valid, values, np.inf), axis=1)
     count = valid.sum(axis=1)
     low, high = np.maximum(0, (count - 1) // 2), np.minimum(count // 2, values.shape[1] - 1)

@@ -16,7 +16,7 @@ _WEEK_LAGS = (7, 14, 28, 42, 56, 70)
 _FEW_PAIRS = 60
 _RECENT_PAIRS = 20
 # A later course counts when it differs from the whole by so many of its own standard errors.
-_RECENT_ERRORS, _MIDDLE_ERRORS = 1.0, 4.0
+_RECENT_ERRORS, _MIDDLE_ERRORS = 2.0, 4.0
 _ROWS = 4000
 
 
@@ -24,7 +24,8 @@ _ROWS = 4000
 class Trend:
     """One straight course per row, from the window's last day on; see `at`.
 
-    `level` is the value on the last day without the week, `slope` per day, `error` the slope's standard error,
+    `span` is how many of the last days the slope rests on, `level` the value on the last day without the week,
+    `slope` per day, `error` the slope's standard error,
     `sigma` the noise around the course, `profile` the week (zeros without one), `points` the days with a sample.
     """
 
@@ -34,7 +35,7 @@ class Trend:
     sigma: Floats
     profile: Floats
     weekly: Mask
-    recent: Mask
+    span: Integers
     recurring: Mask
     cut: Mask
     points: Integers
@@ -67,8 +68,9 @@ def _fit(windows: Floats) -> Trend:
     points = known.sum(axis=1)
     long = _slope(cut, known, WINDOW)
     sigma, error = _noise(cut, known, long)
-    slope, sigma, error = _if_later_is_other(cut, known, long, sigma, error)
+    slope, sigma, error, later = _if_later_is_other(cut, known, long, sigma, error)
     slope, sigma, error, recent = _if_recent_is_steeper(cut, known, slope, sigma, error)
+    span = np.where(recent, RECENT, np.where(later, MIDDLE, WINDOW))
     level = _level(cut, known, slope)
     enough = (points >= LEAST) & np.isfinite(slope)
     blank = np.where(enough, 0.0, np.nan)
@@ -79,7 +81,7 @@ def _fit(windows: Floats) -> Trend:
         sigma=sigma + blank,
         profile=profile,
         weekly=weekly,
-        recent=recent & enough,
+        span=span,
         recurring=cut.recurring,
         cut=np.asarray(cut.steps.any(axis=1)),
         points=points,
@@ -152,7 +154,7 @@ def _leverage(segment: Integers, known: Mask) -> Floats:
 
 def _if_later_is_other(
     cut: Segments, known: Mask, slope: Floats, sigma: Floats, error: Floats
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Floats, Floats, Floats, Mask]:
     """The slope of the last weeks where the course has plainly changed since, whichever way."""
     later = known.copy()
     later[:, : WINDOW - MIDDLE] = False
@@ -161,7 +163,12 @@ def _if_later_is_other(
     with np.errstate(invalid="ignore"):
         other = (np.abs(value - slope) > _MIDDLE_ERRORS * own_error) & (later.sum(axis=1) >= MIDDLE // 2)
         other &= known[:, : WINDOW - MIDDLE].any(axis=1)
-    return np.where(other, value, slope), np.where(other, own_sigma, sigma), np.where(other, own_error, error)
+    return (
+        np.where(other, value, slope),
+        np.where(other, own_sigma, sigma),
+        np.where(other, own_error, error),
+        other,
+    )
 
 
 def _if_recent_is_steeper(

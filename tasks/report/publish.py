@@ -111,6 +111,9 @@ def as_markdown(result: FlowResult, attachments: Sequence[Attachment] = (), pict
         f"{iso(result.started_at)} to {iso(result.finished_at)}, run `{result.run_id}`",
     ]
     checks, *others = _sections(result, attachments)
+    if result.things_to_do():
+        lines += ["", "## What to do first", ""]
+        lines += [f"{place}. {_md(mask(thing))}" for place, thing in enumerate(result.things_to_do(), 1)]
     lines += _md_table(checks)
     for chart, png in pictures[:_ARTIFACT_PICTURES]:
         lines += ["", f"![{_md(mask(chart.title))}]({_inline(png)})"]
@@ -129,6 +132,7 @@ def as_html(result: FlowResult, attachments: Sequence[Attachment] = (), pictures
         headline=mask(result.headline),
         started=iso(result.started_at),
         finished=iso(result.finished_at),
+        things=[mask(thing) for thing in result.things_to_do()],
         pictures=[(mask(chart.title), _inline(png)) for chart, png in pictures],
         checks=checks,
         others=others,
@@ -158,7 +162,8 @@ def _sections(result: FlowResult, attachments: Sequence[Attachment]) -> list[_Se
     ]
     sections = [_Section("", _CHECKS, checks, {}, "result.json")]
     if result.csv_header != FlowResult.csv_header:
-        sections.append(_Section("", result.csv_header, result.csv_rows(), result.csv_units, "report.csv"))
+        columns = result.page_columns or result.csv_header
+        sections.append(_Section("", columns, result.csv_rows(), result.csv_units, "report.csv"))
     tables = [one for one in attachments if isinstance(one, Table)]
     return sections + [_Section(one.title, one.header, one.rows, one.units, f"{one.name}.csv") for one in tables]
 

@@ -25,6 +25,10 @@ RUNBOOK = {
     "demo security_scan weekly": "monday 03:00",
     "demo security_audit monthly": "day 1 04:00",
     "demo capacity_sample daily": "daily 05:30",
+    "demo capacity_report weekly": "monday 09:30",
+    "demo capacity_report monthly": "day 1 09:30",
+    "demo capacity_report quarterly": "quarter day 2 10:30",
+    "demo cost_review monthly": "day 1 09:45",
     "fraiseql database_backup daily": "daily 01:00",
     "fraiseql backup_verification evening": "daily 18:00",
     "fraiseql restore_test monthly": "day 1 05:00",
@@ -35,6 +39,8 @@ RUNBOOK = {
     "fraiseql security_scan weekly": "monday 02:00",
     "fraiseql security_audit monthly": "day 2 03:00",
     "fraiseql capacity_sample daily": "daily 05:30",
+    "fraiseql capacity_report monthly": "day 2 08:00",
+    "fraiseql capacity_report daily": "daily 07:15",
     "myproject-nexa database_backup daily": "daily 02:00",
     "myproject-nexa database_backup before-maintenance": "friday 00:00",
     "myproject-nexa backup_verification morning": "daily 08:00",
@@ -44,6 +50,8 @@ RUNBOOK = {
     "myproject-nexa performance_review weekly": "monday 07:00",
     "myproject-nexa security_audit weekly": "monday 06:00",
     "myproject-nexa capacity_sample daily": "daily 05:30",
+    "myproject-nexa capacity_report weekly": "monday 07:30",
+    "myproject-nexa capacity_report quarterly": "quarter day 2 08:30",
     "nexus-cos database_backup nightly": "daily 01:00",
     "nexus-cos backup_verification morning": "daily 08:00",
     "nexus-cos backup_verification end-of-day": "daily 17:00",
@@ -53,6 +61,10 @@ RUNBOOK = {
     "nexus-cos performance_review monthly": "day 1 07:00",
     "nexus-cos security_audit monthly": "day 2 06:00",
     "nexus-cos capacity_sample daily": "daily 05:30",
+    "nexus-cos capacity_report weekly": "monday 07:30",
+    "nexus-cos capacity_report monthly": "day 1 08:30",
+    "nexus-cos cost_review weekly": "monday 07:45",
+    "nexus-cos cost_review monthly": "day 1 08:45",
     "nexus-platform database_backup nightly": "daily 02:00",
     "nexus-platform backup_verification weekly": "monday 09:00",
     "nexus-platform restore_test monthly": "day 1 05:00",
@@ -61,6 +73,8 @@ RUNBOOK = {
     "nexus-platform performance_review monthly": "day 1 08:00",
     "nexus-platform security_audit monthly": "day 2 06:00",
     "nexus-platform capacity_sample daily": "daily 05:30",
+    "nexus-platform capacity_report weekly": "monday 08:30",
+    "nexus-platform capacity_report monthly": "day 1 08:30",
     "operations-manual database_backup nightly": "daily 02:00",
     "operations-manual backup_verification morning": "daily 07:30",
     "operations-manual backup_verification evening": "daily 18:00",
@@ -71,6 +85,10 @@ RUNBOOK = {
     "operations-manual security_scan weekly": "monday 06:00",
     "operations-manual security_audit monthly": "day 2 06:00",
     "operations-manual capacity_sample daily": "daily 05:30",
+    "operations-manual capacity_report daily": "daily 07:15",
+    "operations-manual capacity_report weekly": "monday 09:30",
+    "operations-manual capacity_report monthly": "day 1 09:30",
+    "operations-manual cost_review monthly": "day 1 09:45",
 }
 SCHEDULES = {
     f"{name} {schedule.flow} {schedule.slug}": schedule
@@ -100,13 +118,15 @@ def year_of(cron: str, zone: str) -> list[datetime]:
 
 
 def days_of(rule: str) -> set:
-    """The dates of the year on which 'daily', a weekday or 'day N' falls."""
+    """The dates of the year on which 'daily', a weekday, 'day N' or 'quarter day N' falls."""
     year = [datetime(YEAR, 1, 1) + timedelta(days=number) for number in range(365)]
     if rule == "daily":
         return {day.date() for day in year}
     if rule in WEEKDAYS:
         return {day.date() for day in year if day.weekday() == WEEKDAYS.index(rule)}
-    return {day.date() for day in year if day.day == int(rule.removeprefix("day "))}
+    number = int(rule.rpartition(" ")[2])
+    months = (1, 4, 7, 10) if rule.startswith("quarter") else range(1, 13)
+    return {day.date() for day in year if day.day == number and day.month in months}
 
 
 def test_every_schedule_is_held_against_its_runbook():
