@@ -32,6 +32,9 @@ _JOBS: tuple[tuple[str, dict[str, Any]], ...] = (
     # A made year, and today as it is.
     ("capacity_import/demo-on-demand", {"file": "{home}/history.csv"}),
     ("capacity_sample/demo-daily", {}),
+    ("capacity_report/demo-weekly", {}),
+    # A planted folder and this project's own flows.
+    ("security_audit/demo-monthly", {}),
 )
 _DEADLINE_SECONDS = 300
 _POLL_SECONDS = 0.5

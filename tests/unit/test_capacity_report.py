@@ -1,6 +1,7 @@
 """The capacity report: documented columns, what happened, what grew, what came of forecasts, what to do first."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ HEADER = (
     "forecast_180,forecast_180_low,forecast_180_high,threshold,days_to_threshold,days_to_threshold_low,"
     "days_to_threshold_high,verdict,method,covered_pct,samples,first,last,recommended_action"
 )
+ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
 DAYS = np.arange(300)
 STEP = 12.0 * (DAYS >= 200)
@@ -184,3 +186,27 @@ def test_a_resize_is_an_event_and_a_rotation_is_one_event():
 )  # fmt: skip
 def test_figures_are_raw_and_without_digits_that_nobody_measured(value, said):
     assert number(value) == said
+
+
+def test_the_example_of_the_page_is_what_the_report_says():
+    days = np.arange(100)
+    used = (40 + 1.0 * days + 12.0 * (days >= 50) + noise(100, 0.3)) * GIB
+    made = report("acme", table(**{"filesystem__db1:/var": {"used": used, "capacity": 240 * GIB}}), CapacityPolicy(),
+                  TODAY, 400, 90, 20)  # fmt: skip
+    (row,), (event,) = made.rows, attached(made, "events")
+    page = (ROOT / "docs" / "capacity_report.md").read_text()
+    example = " ".join(page[page.index("## An example") :].split())
+    told = {
+        f"it holds {row['used'] / GIB:.1f} GiB",
+        f"says {np.polyfit(days, used / GIB, 1)[0]:.2f} GiB a day",
+        f"`step up`, {event['size'] / GIB:.1f} GiB",
+        f"finds {row['growth_per_day'] / GIB:.2f} GiB a day",
+        f"70 % is {row['threshold'] / GIB:.0f} GiB",
+        f"`days_to_threshold` is {row['days_to_threshold']:.0f}, and {row['days_to_threshold_low']:.0f} to "
+        f"{row['days_to_threshold_high']:.0f} by the band",
+        f"it will hold {row['forecast_30'] / GIB:.0f} GiB ({row['forecast_30_low'] / GIB:.0f} to "
+        f"{row['forecast_30_high'] / GIB:.0f})",
+        f"The verdict is `{row['verdict']}`; the action says to {row['recommended_action']}",
+        f"`covered_pct` is {row['covered_pct']:.0f}",
+    }
+    assert not [sentence for sentence in told if sentence not in example]
