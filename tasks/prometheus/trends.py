@@ -27,12 +27,12 @@ Row = dict[str, Any]
 
 
 def review_trends(policy: PrometheusPolicy, system: str, days: float) -> Part:
-    """Every trend over `days` and the configured periods. Nothing configured is SKIP; so is a trend without data."""
+    """Every trend over `days` and the configured periods. Nobody asked is INFO; a trend without data is SKIP."""
     if policy.url is None or not policy.trends:
         message = (
-            "not known: the system file names no Prometheus or no trends; set prometheus.url and prometheus.trends"
+            "not asked: the system file names no Prometheus or no trends; set prometheus.url and prometheus.trends"
         )
-        return Part(checks=(CheckResult(name="trends", target=system, verdict=Verdict.SKIP, message=message),))
+        return Part(checks=(CheckResult(name="trends", target=system, verdict=Verdict.INFO, message=message),))
     until = utc_now()
     checks: list[CheckResult] = []
     rows: list[Row] = []

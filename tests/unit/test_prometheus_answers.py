@@ -127,9 +127,9 @@ def test_an_answer_with_warnings_is_incomplete_and_never_green():
     assert "a store is missing" in part.checks[0].message
 
 
-def test_without_a_prometheus_trends_are_skipped_with_what_to_set():
+def test_without_a_prometheus_trends_are_not_asked_and_it_says_what_to_set():
     (check,) = review_trends(PrometheusPolicy(), "acme", 7).checks
-    assert check.verdict == "SKIP"
+    assert check.verdict == "INFO"
     assert "prometheus.trends" in check.message
 
 
