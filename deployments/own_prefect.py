@@ -71,6 +71,8 @@ def _set_environment(home: Path, address: str) -> None:
         "PREFECT_API_URL": f"{address}/api",
         # They go to the terminal; the server is gone before anybody could read them there.
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
+        # What its services say when this server goes with the run would stand below the run's own last sentence.
+        "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
     }
 
 

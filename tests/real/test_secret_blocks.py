@@ -9,7 +9,7 @@ import yaml
 from prefect.blocks.system import Secret
 
 from deployments.secret_blocks import bring_along
-from tasks.base import secrets
+from tasks.base import secrets, stopping
 from tasks.base.errors import ConfigurationError
 from tasks.base.secrets import mask, resolve
 
@@ -19,6 +19,7 @@ def acme(tmp_path, monkeypatch):
     """A system without backups that tells the webhook which a block of this test's server names."""
     monkeypatch.setenv("NIGHTSHIFT_SYSTEMS", str(tmp_path))
     monkeypatch.setattr(secrets, "_brought", {})
+    stopping.reset()  # the flow of a test before left a stop behind it
     system = {
         "name": "acme",
         "databases": [{"name": "shop", "dsn": "dbname=shop", "password": "secret:acme-missing"}],

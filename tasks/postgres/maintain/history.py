@@ -155,7 +155,7 @@ class Diary:
             "verdict": str(outcome.verdict),
             "message": outcome.message,
             "size_bytes": outcome.step.size_bytes,
-            "seconds": round(outcome.seconds, 3),
+            "seconds": round(outcome.seconds, 6),
             "changed": outcome.changed,
             "at": iso(utc_now()),
         }
