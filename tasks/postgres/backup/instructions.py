@@ -15,12 +15,14 @@ _PAGES = Environment(
     trim_blocks=True,
     undefined=StrictUndefined,
 )
+# Compiled here: it takes as long as a small database's dump.
+_PAGE = _PAGES.get_template("RESTORE.txt.j2")
 
 
 def restore_by_hand(backup: Manifest) -> str:
     """The text for a backup whose data objects are all stored."""
     names = {file.role: file.key.rsplit("/", 1)[-1] for file in backup.files}
-    return _PAGES.get_template("RESTORE.txt.j2").render(
+    return _PAGE.render(
         backup=backup,
         encrypted=bool(backup.recipients),
         taken_at=iso(backup.snapshot_at),
