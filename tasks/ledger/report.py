@@ -51,6 +51,9 @@ class LedgerResult(FlowResult):
         "link",
         "identity",
     )
+    page_columns: ClassVar[tuple[str, ...]] = (
+        "status", "severity", "rule", "package", "location", "scope", "due_at", "overdue_hours", "first_seen", "owner",
+    )  # fmt: skip
     rows: tuple[Row, ...] = ()
 
     def csv_rows(self) -> list[dict[str, object]]:

@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ _INK, _PALE, _GRID = "#1c2530", "#6b7682", "#e3e7eb"
 # Told apart also by who does not see all colours. Source: Okabe and Ito, "Color Universal Design", 2008.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _LIMIT, _EVENT = "#cf222e", "#8250df"
+_LIMIT_STYLES = ("solid", "dashdot")  # a threshold, and the capacity behind it
 _WIDTH_INCHES, _DOTS_PER_INCH = 8.4, 100
 _CHARACTERS, _BAR_CHARACTERS = 80, 56
 # A line of fewer points shows each of them: one between two gaps is no line and still to be seen.
@@ -62,9 +64,9 @@ def _lines(axes: "Axes", chart: LineChart) -> None:
             linewidth=1.3 if line.dashed else 1.6, linestyle="--" if line.dashed else "-",
             marker="." if not line.dashed and np.isfinite(values).sum() < _FEW_POINTS else "",
         )  # fmt: skip
-    for limit in chart.limits:
+    for limit, style in zip(chart.limits, cycle(_LIMIT_STYLES), strict=False):
         label = _text(f"{limit.name}: {human(limit.value, chart.unit)}")
-        axes.axhline(limit.value, color=_LIMIT, linewidth=1.2, label=label)
+        axes.axhline(limit.value, color=_LIMIT, linewidth=1.2, linestyle=style, label=label)
     _scale(axes, chart)
     for event in chart.events:
         at: Any = np.datetime64(event.at.astimezone(UTC).replace(tzinfo=None))
