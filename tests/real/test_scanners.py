@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -214,7 +215,9 @@ def test_silence_hidden_in_the_scanned_folder_silences_nothing(vulnerabilities, 
         ("missing", ScanState.FAILED, "cannot be read as a git work tree"),
     ],
 )
-def test_history_that_gitleaks_does_not_see_is_never_clean(vulnerabilities, work_tree, tmp_path, spoil, state, says):
+def test_history_that_gitleaks_does_not_see_is_never_clean(
+    vulnerabilities, work_tree, tmp_path, monkeypatch, spoil, state, says
+):
     place = work_tree
     if spoil == "no tree":
         place = tmp_path / "plain"
@@ -229,8 +232,12 @@ def test_history_that_gitleaks_does_not_see_is_never_clean(vulnerabilities, work
         place = tmp_path / "empty"
         subprocess.run(["git", "init", "-q", place], check=True)
     elif spoil == "unsafe":
-        for path in (work_tree, work_tree / ".git"):
-            os.chown(path, 65534, 65534)
+        # What git says of a folder that is another user's; to make one takes root.
+        program = tmp_path / "programs" / "git"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {shutil.which("git")} "$@"\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     elif spoil == "missing":
         place = tmp_path / "nowhere"
     scan = one(policy(vulnerabilities, repositories=folder(place)), tmp_path)
