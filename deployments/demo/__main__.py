@@ -73,7 +73,8 @@ def servers() -> Iterator[str]:
         write_environment(settings)
         step(sys.executable, "-m", "deployments.cli", "deploy", "demo")
         worker = [program("prefect"), "worker", "start", "--pool", "nightshift", "--name", "demo"]
-        stack.enter_context(serving(worker, os.environ, HOME / "worker.log"))
+        # It asks for runs every ten seconds by default, and a person waits for each here.
+        stack.enter_context(serving(worker, {**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "2"}, HOME / "worker.log"))
         yield url
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import sys
 import time
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,30 +22,35 @@ from tasks.repository.opening import open_store
 from tasks.repository.store import Store
 
 _MAINTENANCE = "database_maintenance/demo-weekly"
-# What is run, with what is said otherwise than its schedule says.
-_JOBS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("database_backup/demo-nightly", {}),
-    ("backup_verification/demo-evening", {}),
-    ("restore_test/demo-weekly", {}),
-    (_MAINTENANCE, {"dry_run": True}),
-    (_MAINTENANCE, {"dry_run": False, "minutes": 10}),
-    (_MAINTENANCE, {"dry_run": True}),
-    # A made year, and today as it is.
-    ("capacity_import/demo-on-demand", {"file": "{home}/history.csv"}),
-    ("capacity_sample/demo-daily", {}),
-    ("capacity_report/demo-weekly", {}),
-    # A planted folder and this project's own flows.
-    ("security_audit/demo-monthly", {}),
+# What is run, with what is said otherwise than its schedule says; a chain waits for no other.
+_Job = tuple[str, dict[str, Any]]
+_CHAINS: tuple[tuple[_Job, ...], ...] = (
+    (
+        ("database_backup/demo-nightly", {}),
+        ("backup_verification/demo-evening", {}),
+        ("restore_test/demo-weekly", {}),
+        (_MAINTENANCE, {"dry_run": True}),
+        (_MAINTENANCE, {"dry_run": False, "minutes": 10}),
+        (_MAINTENANCE, {"dry_run": True}),
+    ),
+    (
+        # A made year, and today as it is.
+        ("capacity_import/demo-on-demand", {"file": "{home}/history.csv"}),
+        ("capacity_sample/demo-daily", {}),
+        ("capacity_report/demo-weekly", {}),
+        # A planted folder and this project's own flows.
+        ("security_audit/demo-monthly", {}),
+    ),
 )
 _DEADLINE_SECONDS = 300
 _POLL_SECONDS = 0.5
 
 
 def run_jobs(url: str, home: Path) -> bool:
-    """Run the jobs one after the other; True when all ended Completed and the newest backup is proven."""
+    """Run the chains beside each other; True when all jobs ended Completed and the newest backup is proven."""
     with get_client(sync_client=True) as client:
         write_history(home / "history.csv", utc_now().date())
-        good = all(_run(client, job, _here(changed, home)) for job, changed in _JOBS)
+        good = _watch([_chain(client, chain, home) for chain in _CHAINS])
     system = load_system("demo")
     store = open_store(system.repository)
     proven = _print_result(store, system.name, system.databases[0].name)
@@ -56,21 +62,40 @@ def run_jobs(url: str, home: Path) -> bool:
     return good and proven
 
 
-def _run(client: SyncPrefectClient, job: str, changed: dict[str, Any]) -> bool:
-    """Start one deployment run and say how it goes; True when it ended Completed."""
+def _watch(chains: list[Generator[str, None, bool]]) -> bool:
+    """Go on with every chain until all have ended; True when all ended well."""
+    doing, good = dict.fromkeys(range(len(chains)), ""), True
+    while doing:
+        for number in list(doing):
+            try:
+                doing[number] = next(chains[number])
+            except StopIteration as ended:
+                good = good and bool(ended.value)
+                del doing[number]
+        _say("   ".join(doing.values()))
+        time.sleep(_POLL_SECONDS)
+    return good
+
+
+def _chain(client: SyncPrefectClient, jobs: Sequence[_Job], home: Path) -> Generator[str, None, bool]:
+    """Run the jobs one after the other, up to one that does not end Completed; yields what it is doing."""
+    for job, changed in jobs:
+        if not (yield from _run(client, job, _here(changed, home))):
+            return False
+    return True
+
+
+def _run(client: SyncPrefectClient, job: str, changed: dict[str, Any]) -> Generator[str, None, bool]:
+    """Start one deployment run and yield how it goes; True when it ended Completed."""
     deployment = client.read_deployment_by_name(job)
     run = client.create_flow_run_from_deployment(deployment.id, parameters=changed)
-    elapsed, said = stopwatch(), ""
+    elapsed = stopwatch()
     while elapsed() < _DEADLINE_SECONDS:
         state = client.read_flow_run(run.id).state
         if state is not None and state.is_final():
             _say(f"{job:34} {elapsed():5.1f} s  {_in_words(state)}", end="\n")
             return bool(state.is_completed())
-        doing = f"{job:34} {elapsed():5.1f} s  {state.name if state else ''}{_progress(client, run.id)}"
-        if doing != said:
-            _say(doing)
-            said = doing
-        time.sleep(_POLL_SECONDS)
+        yield f"{job} {elapsed():.0f} s {state.name if state else ''}{_progress(client, run.id)}"
     _say(f"{job:34} did not end within {_DEADLINE_SECONDS} s", end="\n")
     return False
 

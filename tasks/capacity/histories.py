@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -46,24 +47,24 @@ class Histories:
             capacity=self.capacity[rows],
         )
 
-    @property
+    @cached_property
     def first(self) -> Integers:
         """The column of each series' first sample."""
         found: Integers = np.argmax(np.isfinite(self.used), axis=1)
         return found
 
-    @property
+    @cached_property
     def last(self) -> Integers:
         """The column of each series' last sample."""
         found: Integers = self.used.shape[1] - 1 - np.argmax(np.isfinite(self.used[:, ::-1]), axis=1)
         return found
 
-    @property
+    @cached_property
     def last_capacity(self) -> Floats:
         """What each can hold now; NaN when nothing limits it, or when it was never told."""
         return last_known(self.capacity)
 
-    @property
+    @cached_property
     def last_used(self) -> Floats:
         """The newest sample of each."""
         return last_known(self.used)

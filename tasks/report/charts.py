@@ -21,6 +21,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _LIMIT, _EVENT = "#cf222e", "#8250df"
 _LIMIT_STYLES = ("solid", "dashdot")  # a threshold, and the capacity behind it
 _WIDTH_INCHES, _DOTS_PER_INCH = 8.4, 100
+_GAP_DOTS, _TICK_DOTS, _TITLE_DOTS = 8, 24, 32
 _CHARACTERS, _BAR_CHARACTERS = 80, 56
 # A line of fewer points shows each of them: one between two gaps is no line and still to be seen.
 _FEW_POINTS = 60
@@ -33,7 +34,7 @@ def draw(chart: Chart) -> bytes:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     height = 0.9 + 0.3 * len(chart.bars) if isinstance(chart, BarChart) else 3.2
-    figure = Figure(figsize=(_WIDTH_INCHES, height), dpi=_DOTS_PER_INCH, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(_WIDTH_INCHES, height), dpi=_DOTS_PER_INCH, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_title(_text(chart.title), loc="left", fontsize=11, color=_INK, fontweight="bold", parse_math=False)
@@ -46,7 +47,28 @@ def draw(chart: Chart) -> bytes:
         _bars(axes, chart)
     else:
         _lines(axes, chart)
+    _place(axes)
     return _png(figure)
+
+
+def _place(axes: "Axes") -> None:
+    """Leave room for the labels at the left, the title, and the legend below.
+
+    Measured once: matplotlib's own layouts measure everything twice and take longer than the drawing. What would take
+    more than half of the picture is cut.
+    """
+    figure: Any = axes.figure
+    renderer = figure.canvas.get_renderer()
+    left = max((label.get_window_extent(renderer).width for label in axes.get_yticklabels()), default=0.0)
+    below = sum(legend.get_window_extent(renderer).height for legend in figure.legends)
+    width, height = figure.bbox.size
+    ticks = _TICK_DOTS if len(axes.get_xticks()) else 0
+    figure.subplots_adjust(
+        left=min((left + 2 * _GAP_DOTS) / width, 0.5),
+        right=1 - 2 * _GAP_DOTS / width,
+        bottom=min((below + ticks + _GAP_DOTS) / height, 0.5),
+        top=1 - _TITLE_DOTS / height,
+    )
 
 
 def _lines(axes: "Axes", chart: LineChart) -> None:
@@ -102,9 +124,7 @@ def _legend(axes: "Axes") -> None:
     handles, labels = axes.get_legend_handles_labels()
     if len(handles) < 2:
         return
-    legend = axes.figure.legend(
-        handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False, labelcolor=_INK
-    )
+    legend = axes.figure.legend(handles, labels, loc="lower left", ncols=4, fontsize=8, frameon=False, labelcolor=_INK)
     for text in legend.get_texts():
         text.set_parse_math(False)
 

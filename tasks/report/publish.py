@@ -27,7 +27,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _CHECKS = ("verdict", "target", "check", "message", "next")
 _PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
 _ARTIFACT_ROWS, _ARTIFACT_PICTURES = 200, 20
-_PAGE_ROWS = 1000
+_PAGE_ROWS = 500
 # Each chart with its picture.
 Pictures = Sequence[tuple[Chart, bytes]]
 

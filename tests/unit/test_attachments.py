@@ -51,7 +51,7 @@ def test_a_table_is_raw_in_its_file_and_in_human_units_on_the_page():
 
 def test_a_long_table_is_cut_on_the_page_and_says_where_the_rest_is():
     long = TABLE.model_copy(update={"rows": TABLE.rows * 1500})
-    assert "500 further rows are in growth.csv" in as_html(result(Verdict.OK), [long]).decode()
+    assert "1000 further rows are in growth.csv" in as_html(result(Verdict.OK), [long]).decode()
     assert "1300 further rows are in growth.csv" in as_markdown(result(Verdict.OK), [long])
 
 
