@@ -19,7 +19,7 @@ def picture(found: Outlook, series: int, number: int, horizon_days: int) -> Line
     grid, made = found.grid, found.forecast
     used = grid.used[series]
     first = int(grid.first[series])
-    ahead = np.unique(np.linspace(0, horizon_days, 60).astype(np.int64))
+    ahead = np.arange(horizon_days + 1)  # every day: fewer would make a comb of a weekly season
     future = grid.days[-1] + ahead
     middle, low, high = (
         np.array([values[series] for values in column]) for column in zip(*map(made.at, ahead.tolist()), strict=True)
