@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pyrage
 
+from deployments.demo.certificates import make
 from deployments.demo.planted import plant
 from deployments.demo.servers import free_port, prefect_server, program, s3_server, serving
 from deployments.demo.vulnerabilities import write_database
@@ -61,6 +62,8 @@ def servers() -> Iterator[str]:
     # The worker's runs read all of it from their environment, as on a real machine.
     settings = {"PREFECT_HOME": str(HOME / "prefect"), **keys()}
     plant(HOME / "planted")
+    (HOME / "certificates").mkdir(exist_ok=True)
+    make("shop.example", make("demo", authority=True)).write(HOME / "certificates" / "shop.pem", with_key=False)
     write_database(HOME / "vulnerabilities")
     os.environ |= settings
     with ExitStack() as stack:

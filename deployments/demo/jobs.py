@@ -40,6 +40,7 @@ _CHAINS: tuple[tuple[_Job, ...], ...] = (
         ("capacity_report/demo-weekly", {}),
         # A planted folder and this project's own flows.
         ("security_audit/demo-monthly", {}),
+        ("security_check/demo-daily", {}),
     ),
 )
 _DEADLINE_SECONDS = 300

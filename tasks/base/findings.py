@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from tasks.base.words import Frozen
+from tasks.base.words import CheckResult, Frozen
 
 
 class Severity(StrEnum):
@@ -71,6 +71,11 @@ class Scan(Frozen):
     tool: str = Field(default="", description="Program and version, e.g. 'trivy 0.76.0'")
     database_at: datetime | None = Field(default=None, description="When the vulnerability database was made")
     findings: tuple[Finding, ...] = ()
+    checks: tuple[CheckResult, ...] = Field(
+        default=(),
+        exclude=True,
+        description="Lines that a check says of this run itself; the ledger does not keep them",
+    )
 
 
 def merged(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -3,12 +3,23 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from pydantic import Field
+
 from tasks.base.clock import utc_now
 from tasks.base.errors import IncompleteError, NightshiftError, StoppedError
 from tasks.base.findings import Finding, Scan, ScanState, merged
+from tasks.base.words import CheckResult, Frozen
 
 # A scope, and the scan of it.
 Scanning = tuple[str, Callable[[], Scan]]
+
+
+class Looked(Frozen):
+    """What a check saw: findings for the ledger, and lines for who reads the run."""
+
+    findings: tuple[Finding, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    missing: str = Field(default="", description="Why not all was looked at, and what to do; nothing is closed then")
 
 
 class PartlySeenError(IncompleteError):
@@ -47,3 +58,19 @@ def as_scan(scope: str, tool: str, look: Callable[[], list[Finding]], database_a
         database_at=database_at,
         findings=findings,
     )
+
+
+def as_check(scope: str, tool: str, look: Callable[[], Looked]) -> Scan:
+    """The scan that a check makes, with the lines of the check; one that fails says so in the scan's own line."""
+    said: tuple[CheckResult, ...] = ()
+
+    def findings() -> list[Finding]:
+        nonlocal said
+        seen = look()
+        said = seen.checks
+        if seen.missing:
+            raise PartlySeenError(seen.missing, list(seen.findings))
+        return list(seen.findings)
+
+    scan = as_scan(scope, tool, findings)
+    return scan.model_copy(update={"checks": said})

@@ -14,6 +14,7 @@ from tasks.base.prometheus import PrometheusPolicy
 from tasks.base.schedule import Schedule
 from tasks.base.secrets import REFERENCE, Reference, mask
 from tasks.base.security import SecurityPolicy
+from tasks.base.security_check import SecurityCheckPolicy
 from tasks.base.words import Frozen, LockPolicy, Zone
 
 
@@ -272,6 +273,7 @@ class System(Frozen):
     logs: LogPolicy = Field(default_factory=LogPolicy)
     prometheus: PrometheusPolicy = Field(default_factory=PrometheusPolicy)
     security: SecurityPolicy = Field(default_factory=SecurityPolicy)
+    security_check: SecurityCheckPolicy = Field(default_factory=SecurityCheckPolicy)
     alerting: Alerting = Field(default_factory=Alerting)
     thresholds: Thresholds = Field(default_factory=Thresholds)
     schedules: tuple[Schedule, ...] = Field(default=(), description="What runs when, and which procedures it fulfils")

@@ -22,6 +22,8 @@ _OF_SCAN = {
     ScanState.INCOMPLETE: Verdict.INCOMPLETE,
     ScanState.FAILED: Verdict.FAIL,
 }
+# A check that says no worse of itself does not tell that its scan was no whole one.
+_GOOD = (Verdict.OK, Verdict.INFO, Verdict.WARN)
 
 
 class LedgerResult(FlowResult):
@@ -76,7 +78,7 @@ def rows_of(system: System, entries: Iterable[Entry], covered: Sequence[Exemptio
 
 def checks_of(scans: Sequence[Scan], rows: Sequence[Row], since: datetime) -> list[CheckResult]:
     """How each scan ended, what is overdue, and what is new since that moment."""
-    found = [_of_scan(scan) for scan in scans]
+    found = [line for scan in scans for line in _lines_of(scan)]
     overdue = [row for row in rows if row["status"] == Status.OVERDUE]
     if overdue:
         first = overdue[0]
@@ -99,6 +101,13 @@ def checks_of(scans: Sequence[Scan], rows: Sequence[Row], since: datetime) -> li
         )
         found.append(CheckResult(name="severity", target="ledger", verdict=Verdict.WARN, message=message))
     return found
+
+
+def _lines_of(scan: Scan) -> tuple[CheckResult, ...]:
+    """What a check says of itself, and how its scan ended where that is worse than all it says."""
+    own = _of_scan(scan)
+    told = scan.state.is_complete or Verdict.worst([line.verdict for line in scan.checks]) not in _GOOD
+    return scan.checks if scan.checks and told else (*scan.checks, own)
 
 
 def _of_scan(scan: Scan) -> CheckResult:

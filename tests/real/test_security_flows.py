@@ -9,9 +9,11 @@ import pytest
 import yaml
 from prefect.client.orchestration import get_client
 
+from deployments.demo.certificates import make
 from deployments.demo.planted import KEY_ID, SECRET, plant
 from deployments.demo.vulnerabilities import write_database
 from flows.security_audit import security_audit
+from flows.security_check import security_check
 from flows.security_scan import security_scan
 from tasks.base.errors import IncompleteError, NightshiftError
 from tasks.base.words import Verdict
@@ -103,3 +105,21 @@ def test_no_secret_leaves_the_audit(scanned, system, caplog):
 
 def test_a_system_that_names_nothing_to_scan_is_not_called_clean(system):
     assert security_scan("acme").verdict is Verdict.SKIP
+
+
+def test_the_daily_check_keeps_what_it_finds_until_it_is_mended(system, tmp_path):
+    make("shop.example", last_day=20).write(tmp_path / "shop.pem", with_key=False)
+    closed = {"host": "127.0.0.1", "port": 1}
+    change_system(
+        security_check={"certificates": {"files": [f"{tmp_path}/shop.pem"], "endpoints": [closed]}},
+        security={"deadlines": {"medium_hours": 48}},
+    )
+    with pytest.raises(NightshiftError, match="does not answer"):
+        security_check("acme")
+    change_system(security_check={"certificates": {"files": [f"{tmp_path}/shop.pem"]}})
+    found = security_check("acme")
+    assert found.verdict is Verdict.WARN, "what one check cannot see is told by itself alone"
+    assert [(row["rule"], row["status"]) for row in found.rows] == [("certificate-expiry", "open")]
+    make("shop.example").write(tmp_path / "shop.pem", with_key=False)
+    mended = security_check("acme")
+    assert (mended.verdict, statuses(mended)) == (Verdict.OK, {"certificate-expiry": "fixed"})

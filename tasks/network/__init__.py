@@ -1,0 +1,1 @@
+"""What is seen over the network: certificates, listening sockets, firewall rules, firing alerts."""
