@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from tasks.base.attachments import Table
+from tasks.base.attachments import Chart, Table
 from tasks.base.capacity import CapacityPolicy
 from tasks.base.clock import utc_now
 from tasks.base.system import RepositoryPolicy
@@ -25,7 +25,7 @@ def capacity_report(job: dict[str, Any]) -> str:
             flow="capacity_report", system=system, run_id="bench", started_at=now, finished_at=utc_now(),
             checks=made.checks, rows=made.rows, things=made.things,
         )  # fmt: skip
-        drawn = [(one, draw(one)) for one in made.attachments if not isinstance(one, Table)]
+        drawn = [(one, draw(one)) for one in made.attachments if isinstance(one, Chart)]
         tables = [(result.csv_header, result.rows)]
         tables += [(one.header, one.rows) for one in made.attachments if isinstance(one, Table)]
         written = [as_csv(header, list(lines)) for header, lines in tables]

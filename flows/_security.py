@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from flows import _support
+from tasks.base.attachments import Attachment
 from tasks.base.clock import utc_now
 from tasks.base.errors import NightshiftError
 from tasks.base.findings import Scan, ScanState
@@ -22,6 +23,10 @@ from tasks.ledger.deadlines import due_time
 from tasks.ledger.exemptions import checks as exemption_checks
 from tasks.ledger.fold import fold
 from tasks.ledger.report import LedgerResult, checks_of, rows_of
+from tasks.ledger.sarif import sarif_of
+from tasks.ledger.sections import sections
+from tasks.ledger.trend import Trend
+from tasks.report.former import former_report
 
 
 @task(name="scan", task_run_name="{scope}", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
@@ -33,24 +38,31 @@ def scan_scope(run: _support.Run, book: Book, scope: str, look: Callable[[], Sca
     return found
 
 
-def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> LedgerResult:
-    """All scans, a bounded number at a time, one that fails fails alone; and what they and all before them say."""
+def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> tuple[LedgerResult, list[Attachment]]:
+    """All scans, a bounded number at a time, one that fails fails alone; and what they and all before them say.
+
+    The report's further parts are the sections of its page, the trend over months, and SARIF.
+    """
     exempted, book = load_exemptions(run.system.name), Book(run.store, run.system.name)
     end_orphans(_subject(run))
     scans = _support.bounded(
         scannings, run.system.security.parallel, lambda one: scan_scope.submit(run, book, *one), _outcome
     )
-    entries = fold(book.scans(), due_time(run.system)).values()
-    now = utc_now()
-    rows = rows_of(run.system, entries, exempted, now)
+    former, now = former_report(run.store, run.system.name, run.flow), utc_now()
+    trend = Trend(run.system.timezone, now)
+    entries = fold(book.scans(), due_time(run.system), trend).values()
+    trend.finish(entries)
+    rows = rows_of(run.system, entries, exempted, now, former.finished_at if former else None)
     still_open = [entry.finding for entry in entries if entry.fixed_at is None]
     today = now.astimezone(ZoneInfo(run.system.timezone)).date()
-    scan_checks = checks_of(scans, rows, run.started_at) if scans else [_nothing_to_scan(run)]
-    return LedgerResult(
+    scan_checks = checks_of(scans, rows) if scans else [_nothing_to_scan(run)]
+    result = LedgerResult(
         **run.facts(),
         checks=(*scan_checks, *exemption_checks(exempted, still_open, today)),
         rows=tuple(rows),
     )
+    file = sarif_of(result, scans, former.run_id if former else None)
+    return result, [*sections(rows, exempted, still_open, today), *trend.attachments(), file]
 
 
 def _outcome(scanning: Scanning, future: PrefectFuture[Scan]) -> Scan:

@@ -29,4 +29,4 @@ def security_audit(system: str) -> Any:
     with _support.begin(FLOW, system) as run, scratch_folder() as folder:
         policy = run.system.security
         scannings = [*trivy_scans(policy, folder, *Kind), *gitleaks_scans(policy), *audits(run.system)]
-        return _support.conclude(run, _security.scan_all(run, scannings))
+        return _support.conclude(run, *_security.scan_all(run, scannings))

@@ -27,4 +27,4 @@ def security_check(system: str) -> Any:
         policy = run.system.security_check
         # Each is a task of its own: lines for who reads the run, findings for the ledger. One that fails fails alone.
         checks = [*certificate_checks(policy.certificates)]
-        return _support.conclude(run, _security.scan_all(run, checks))
+        return _support.conclude(run, *_security.scan_all(run, checks))

@@ -27,4 +27,4 @@ def security_scan(system: str) -> Any:
     """
     with _support.begin(FLOW, system) as run, scratch_folder() as folder:
         scannings = trivy_scans(run.system.security, folder, Kind.IMAGE, Kind.FILESYSTEM)
-        return _support.conclude(run, _security.scan_all(run, scannings))
+        return _support.conclude(run, *_security.scan_all(run, scannings))

@@ -1,6 +1,6 @@
-"""What a report holds beside its first table: further tables, and pictures described by what they show.
+"""What a report holds beside its first table: further tables, pictures described by what they show, further files.
 
-A room returns these; `tasks.report.publish` writes the tables as CSV and draws the pictures.
+A room returns these; `tasks.report.publish` writes the tables as CSV, draws the pictures and stores the files.
 """
 
 from collections.abc import Sequence
@@ -120,8 +120,16 @@ class BarChart(Frozen):
     bars: tuple[Bar, ...]
 
 
+class Document(Frozen):
+    """A further JSON file of the report that another program reads; the page does not show it."""
+
+    name: FileName
+    ending: str = Field(pattern=r"^[a-z0-9]{1,8}$", description="Of the file, e.g. 'sarif'")
+    content: dict[str, Any] = Field(description="What it holds, written as JSON")
+
+
 Chart = LineChart | BarChart
-Attachment = Table | LineChart | BarChart
+Attachment = Table | LineChart | BarChart | Document
 
 
 def _check(*columns: npt.NDArray[Any]) -> None:

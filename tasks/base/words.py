@@ -93,6 +93,8 @@ class FlowResult(Frozen):
     csv_units: ClassVar[dict[str, str]] = {}
     # The columns of it that the page shows, when all of them are too many to read.
     page_columns: ClassVar[tuple[str, ...]] = ()
+    # False where further tables show the same rows, sorted by what there is to do.
+    rows_on_page: ClassVar[bool] = True
 
     def csv_rows(self) -> list[dict[str, object]]:
         """The rows of the CSV, in the order of `csv_header`."""

@@ -1,12 +1,15 @@
 """Findings that may stay for a while: the file NAME.exceptions.yaml beside the system's, and what it covers today."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
+from typing import Any
 
 from tasks.base.findings import Finding
 from tasks.base.security import Exemption
 from tasks.base.words import CheckResult, Verdict
+
+_STATES = ("ended", "unused", "holds")
 
 
 def exemption_of(finding: Finding, exemptions: Iterable[Exemption], today: date) -> Exemption | None:
@@ -22,6 +25,16 @@ def covers(exemption: Exemption, finding: Finding) -> bool:
         and fnmatchcase(finding.location, exemption.location)
         and fnmatchcase(finding.package, exemption.package)
     )
+
+
+def rows(exemptions: Iterable[Exemption], open_findings: Sequence[Finding], today: date) -> list[dict[str, Any]]:
+    """Each entry with its state: ended (loudly first), unused, or holds; and how many open findings it covers."""
+    found = []
+    for one in exemptions:
+        covered = sum(covers(one, finding) for finding in open_findings)
+        state = "unused" if not covered else "ended" if today > one.ends else "holds"
+        found.append({"state": state, "covered": covered, **one.model_dump(mode="json")})
+    return sorted(found, key=lambda row: (_STATES.index(row["state"]), row["ends"]))
 
 
 def checks(exemptions: Iterable[Exemption], open_findings: Iterable[Finding], today: date) -> list[CheckResult]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from tasks.base.findings import Finding, Scan
 from tasks.ledger.deadlines import DueTime
 from tasks.ledger.models import Entry, SeverityChange
+from tasks.ledger.trend import Trend
 
 
 class _Life:
@@ -33,11 +34,11 @@ class _Life:
         self.fixed_in = ""
         self.reopened = 0
 
-    def seen(self, finding: Finding, at: datetime, due: DueTime) -> None:
-        """It was seen again."""
+    def seen(self, finding: Finding, at: datetime, due: DueTime) -> bool:
+        """It was seen again; True when it had been fixed."""
         before, self.finding, self.last_seen = self.finding, finding, at
         if finding is before and self.fixed_at is None:
-            return  # the book gives the same object for the same content
+            return False  # the book gives the same object for the same content
         changed = finding.severity is not before.severity
         if changed:
             self.severities.append(SeverityChange(at=at, severity=finding.severity))
@@ -45,10 +46,12 @@ class _Life:
             self.fixed_at, self.fixed_in, self.opened_at = None, "", at
             self.reopened += 1
             self.due_at = due(finding, at)
-        elif changed and finding.severity.rank < before.severity.rank:
+            return True
+        if changed and finding.severity.rank < before.severity.rank:
             self.due_at = _earlier(self.due_at, due(finding, at))
         elif changed or bool(finding.fixed_version) != bool(before.fixed_version):
             self.due_at = due(finding, self.opened_at)
+        return False
 
     def entry(self) -> Entry:
         """What the ledger tells of it."""
@@ -65,30 +68,36 @@ class _Life:
         )
 
 
-def fold(scans: Iterable[tuple[str, Scan]], due: DueTime) -> dict[str, Entry]:
+def fold(scans: Iterable[tuple[str, Scan]], due: DueTime, trend: Trend | None = None) -> dict[str, Entry]:
     """The ledger after all scans (run id, scan), by identity, in the order in which findings were first seen.
 
     A finding is fixed only by a complete scan of its own scope that does not see it; incomplete scans add what they
     saw and close nothing, failed ones say nothing. A severity that rises gives the deadline of the new one, counted
     from the rise, unless the old one was sooner; one that falls gives the new one's, counted from the opening.
+    A `trend` is told what happened when, and sees how it stood at the end of each month.
     """
     lives: dict[str, _Life] = {}
     open_in: defaultdict[str, set[str]] = defaultdict(set)
     for run_id, scan in sorted(scans, key=lambda one: (one[1].finished_at, one[0])):
-        at, seen = scan.finished_at, set()
+        at, seen, opened_count = scan.finished_at, set(), 0
+        if trend is not None:
+            trend.advance(at, lives.values())
         for finding in scan.findings:
             life = lives.get(finding.identity)
             if life is None:
                 lives[finding.identity] = _Life(finding, at, due(finding, at))
+                opened_count += 1
             else:
-                life.seen(finding, at, due)
+                opened_count += life.seen(finding, at, due)
             seen.add(finding.identity)
         opened = open_in[scan.scope]
         opened |= seen
-        if scan.state.is_complete:
-            for identity in opened - seen:
-                lives[identity].fixed_at, lives[identity].fixed_in = at, run_id
-            open_in[scan.scope] = seen
+        gone = opened - seen if scan.state.is_complete else set()
+        for identity in gone:
+            lives[identity].fixed_at, lives[identity].fixed_in = at, run_id
+        opened -= gone
+        if trend is not None:
+            trend.happened(opened_count, [at - lives[identity].opened_at for identity in gone])
     return {identity: life.entry() for identity, life in lives.items()}
 
 

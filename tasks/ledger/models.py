@@ -18,6 +18,17 @@ class Status(StrEnum):
     FIXED = "fixed"
 
 
+class Change(StrEnum):
+    """What happened to a finding since the report before."""
+
+    NEW = "new"
+    REOPENED = "reopened"
+    WORSE = "worse"
+    MILDER = "milder"
+    FIXED = "fixed"
+    NONE = ""
+
+
 class SeverityChange(Frozen):
     """A severity, and since when it was seen."""
 
@@ -45,6 +56,16 @@ class Entry(Frozen):
         if exempt:
             return Status.EXEMPT
         return Status.OVERDUE if self.due_at is not None and self.due_at < now else Status.OPEN
+
+    def change(self, since: datetime | None) -> Change:
+        """What happened to it after that moment; without one, nothing was ever told."""
+        if self.fixed_at is not None:
+            return Change.FIXED if since is None or self.fixed_at > since else Change.NONE
+        if since is None or self.opened_at > since:
+            return Change.NEW if since is None or self.first_seen > since else Change.REOPENED
+        before = [change.severity for change in self.severities if change.at <= since]
+        steps = self.finding.severity.rank - before[-1].rank
+        return Change.WORSE if steps < 0 else Change.MILDER if steps > 0 else Change.NONE
 
     def overdue_hours(self, now: datetime) -> float:
         """How long it is overdue, in hours; 0 when it is not."""

@@ -10,9 +10,10 @@ from tasks.base.clock import iso
 from tasks.base.findings import Scan, ScanState
 from tasks.base.security import Exemption
 from tasks.base.system import System
+from tasks.base.units import human
 from tasks.base.words import CheckResult, FlowResult, Verdict
 from tasks.ledger import exemptions
-from tasks.ledger.models import Entry, Status
+from tasks.ledger.models import Change, Entry, Status
 
 Row = dict[str, Any]
 _SHOWN_FIXED = timedelta(days=35)
@@ -31,6 +32,7 @@ class LedgerResult(FlowResult):
 
     csv_header: ClassVar[tuple[str, ...]] = (
         "status",
+        "change",
         "severity",
         "rule",
         "package",
@@ -39,6 +41,7 @@ class LedgerResult(FlowResult):
         "due_at",
         "overdue_hours",
         "first_seen",
+        "opened_at",
         "last_seen",
         "fixed_at",
         "reopened_count",
@@ -53,9 +56,8 @@ class LedgerResult(FlowResult):
         "link",
         "identity",
     )
-    page_columns: ClassVar[tuple[str, ...]] = (
-        "status", "severity", "rule", "package", "location", "scope", "due_at", "overdue_hours", "first_seen", "owner",
-    )  # fmt: skip
+    # The page has them by what there is to do, see `sections`.
+    rows_on_page: ClassVar[bool] = False
     rows: tuple[Row, ...] = ()
 
     def csv_rows(self) -> list[dict[str, object]]:
@@ -63,8 +65,13 @@ class LedgerResult(FlowResult):
         return list(self.rows)
 
 
-def rows_of(system: System, entries: Iterable[Entry], covered: Sequence[Exemption], now: datetime) -> list[Row]:
-    """The ledger's rows at that moment: overdue, open by due time, exempt, then what was fixed lately."""
+def rows_of(
+    system: System, entries: Iterable[Entry], covered: Sequence[Exemption], now: datetime, since: datetime | None
+) -> list[Row]:
+    """The ledger's rows at that moment: overdue, open by due time, exempt, then what was fixed lately.
+
+    `since` is when the report before ended, None when there was none.
+    """
     today = now.astimezone(ZoneInfo(system.timezone)).date()
     order = list(Status)
     found = []
@@ -72,32 +79,28 @@ def rows_of(system: System, entries: Iterable[Entry], covered: Sequence[Exemptio
         exemption = exemptions.exemption_of(entry.finding, covered, today) if entry.fixed_at is None else None
         status = entry.status(now, exempt=exemption is not None)
         if entry.fixed_at is None or now - entry.fixed_at <= _SHOWN_FIXED:
-            found.append((order.index(status), _urgency(entry), _row(system, entry, status, exemption, now)))
+            found.append((order.index(status), _urgency(entry), _row(system, entry, status, exemption, now, since)))
     return [row for _, _, row in sorted(found, key=lambda one: one[:2])]
 
 
-def checks_of(scans: Sequence[Scan], rows: Sequence[Row], since: datetime) -> list[CheckResult]:
-    """How each scan ended, what is overdue, and what is new since that moment."""
+def checks_of(scans: Sequence[Scan], rows: Sequence[Row]) -> list[CheckResult]:
+    """How each scan ended, what is overdue, and what is new since the report before."""
     found = [line for scan in scans for line in _lines_of(scan)]
     overdue = [row for row in rows if row["status"] == Status.OVERDUE]
     if overdue:
-        first = overdue[0]
-        message = (
-            f"{len(overdue)} findings are overdue, first {first['rule']} {first['package'] or first['location']} in "
-            f"{first['scope']}, {first['overdue_hours']} h past its deadline"
-        )
+        late = human(overdue[0]["overdue_hours"] * 3600, "seconds")
+        message = f"{_count(len(overdue), 'finding')} overdue, first {_first(overdue)}, {late} past its deadline"
         found.append(CheckResult(name="overdue", target="ledger", verdict=Verdict.FAIL, message=message))
-    new = [row for row in rows if row["status"] == Status.OPEN and row["first_seen"] >= iso(since)]
-    if new:
+    for change, what in ((Change.NEW, "new finding"), (Change.REOPENED, "finding that came back")):
+        new = [row for row in rows if row["status"] == Status.OPEN and row["change"] == change]
+        if new:
+            message = f"{_count(len(new), what)}, first {_first(new)}, due {new[0]['due_at'] or 'never'}"
+            found.append(CheckResult(name=str(change), target="ledger", verdict=Verdict.WARN, message=message))
+    worse = [row for row in rows if row["change"] == Change.WORSE]
+    if worse:
         message = (
-            f"{len(new)} new findings, first {new[0]['rule']} in {new[0]['scope']}, due {new[0]['due_at'] or 'never'}"
-        )
-        found.append(CheckResult(name="new", target="ledger", verdict=Verdict.WARN, message=message))
-    tightened = [row for row in rows if _rose_since(row, since)]
-    if tightened:
-        message = (
-            f"the severity of {len(tightened)} findings rose, first {tightened[0]['rule']} in "
-            f"{tightened[0]['scope']} to {tightened[0]['severity']}: now due {tightened[0]['due_at'] or 'never'}"
+            f"{_count(len(worse), 'finding')} of a higher severity, first {_first(worse)}, now {worse[0]['severity']} "
+            f"and due {worse[0]['due_at'] or 'never'}"
         )
         found.append(CheckResult(name="severity", target="ledger", verdict=Verdict.WARN, message=message))
     return found
@@ -110,21 +113,20 @@ def _lines_of(scan: Scan) -> tuple[CheckResult, ...]:
     return scan.checks if scan.checks and told else (*scan.checks, own)
 
 
+def _count(number: int, what: str) -> str:
+    noun, _, rest = what.partition(" that ")
+    return f"{number} {noun}{'' if number == 1 else 's'}" + (f" that {rest}" if rest else "")
+
+
+def _first(rows: Sequence[Row]) -> str:
+    return f"{rows[0]['rule']} {rows[0]['package'] or rows[0]['location']} in {rows[0]['scope']}"
+
+
 def _of_scan(scan: Scan) -> CheckResult:
-    count = f"{len(scan.findings)} findings" if scan.findings else "nothing found"
+    count = _count(len(scan.findings), "finding") if scan.findings else "nothing found"
     made = f", database of {iso(scan.database_at)}" if scan.database_at else ""
     message = scan.reason or f"{count} by {scan.tool}{made}"
     return CheckResult(name="scan", target=scan.scope, verdict=_OF_SCAN[scan.state], message=f"{scan.state}: {message}")
-
-
-def _rose_since(row: Row, since: datetime) -> bool:
-    """True when the last change of an open finding's severity was a rise, in this run."""
-    changes = row["severity_history"].split(" > ")
-    if row["status"] == Status.FIXED or len(changes) < 2:
-        return False
-    order = ["CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"]
-    (before, _), (after, at) = (change.split("@") for change in changes[-2:])
-    return order.index(after) < order.index(before) and at >= iso(since)
 
 
 def _urgency(entry: Entry) -> tuple[Any, ...]:
@@ -132,10 +134,13 @@ def _urgency(entry: Entry) -> tuple[Any, ...]:
     return due, entry.finding.severity.rank, entry.finding.scope, entry.finding.location, entry.finding.rule
 
 
-def _row(system: System, entry: Entry, status: Status, exemption: Exemption | None, now: datetime) -> Row:
+def _row(
+    system: System, entry: Entry, status: Status, exemption: Exemption | None, now: datetime, since: datetime | None
+) -> Row:
     finding = entry.finding
     return {
         "status": str(status),
+        "change": str(entry.change(since)),
         "severity": str(finding.severity),
         "rule": finding.rule,
         "package": finding.package,
@@ -144,6 +149,7 @@ def _row(system: System, entry: Entry, status: Status, exemption: Exemption | No
         "due_at": iso(entry.due_at) if entry.due_at else "",
         "overdue_hours": entry.overdue_hours(now) if status is Status.OVERDUE else 0.0,
         "first_seen": iso(entry.first_seen),
+        "opened_at": iso(entry.opened_at),
         "last_seen": iso(entry.last_seen),
         "fixed_at": iso(entry.fixed_at) if entry.fixed_at else "",
         "reopened_count": entry.reopened_count,

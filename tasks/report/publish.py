@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from tasks.base.attachments import Attachment, Chart, Row, Table
+from tasks.base.attachments import Attachment, Chart, Document, Row, Table
 from tasks.base.clock import iso
 from tasks.base.errors import may_heal
 from tasks.base.secrets import mask
@@ -80,11 +81,12 @@ def publish(
     """Publish the result; return the prefix of the reports in the repository. Without one there are artifacts only.
 
     A table of the attachments becomes NAME.csv beside report.csv, a chart NAME.png; both stand in the page and in the
-    artifact. Safe to run again: report keys carry the run, artifacts are versions of one key, evidence folds by run.
+    artifact. A document becomes a file of its own name. Safe to run again: report keys carry the run, artifacts are
+    versions of one key, evidence folds by run.
     """
     key = f"{result.flow}-{result.system}".replace("_", "-")
     rows = [{name: _cell(value) for name, value in row.items()} for row in result.csv_rows()]
-    pictures = [(one, draw(one)) for one in attachments if not isinstance(one, Table)]
+    pictures = [(one, draw(one)) for one in attachments if isinstance(one, Chart)]
     create_table_artifact(rows[:_ARTIFACT_ROWS], key=f"{key}-table", description=mask(result.headline))
     create_markdown_artifact(as_markdown(result, attachments, pictures), key=key, description=mask(result.headline))
     if store is None:
@@ -95,6 +97,8 @@ def publish(
         store.put(f"{prefix}/{table.name}.csv", as_csv(table.header, table.rows))
     for chart, png in pictures:
         store.put(f"{prefix}/{chart.name}.png", png)
+    for file in (one for one in attachments if isinstance(one, Document)):
+        store.put(f"{prefix}/{file.name}.{file.ending}", json.dumps(_masked(file.content), indent=1).encode())
     store.put(f"{prefix}/report.html", as_html(result, attachments, pictures))
     store.put(f"{prefix}/result.json", mask(result.model_dump_json(indent=2)).encode())
     journal.append(store, result.system, "evidence", [_evidence(result, procedures)], result.run_id)
@@ -161,7 +165,7 @@ def _sections(result: FlowResult, attachments: Sequence[Attachment]) -> list[_Se
         for one in worst_first
     ]
     sections = [_Section("", _CHECKS, checks, {}, "result.json")]
-    if result.csv_header != FlowResult.csv_header:
+    if result.csv_header != FlowResult.csv_header and result.rows_on_page:
         columns = result.page_columns or result.csv_header
         sections.append(_Section("", columns, result.csv_rows(), result.csv_units, "report.csv"))
     tables = [one for one in attachments if isinstance(one, Table)]
@@ -187,6 +191,15 @@ def _shown(section: _Section, row: Row, name: str) -> str:
         return mask("" if value is None else str(value))
     unit = section.units.get(name, unit_of(name))
     return human(value, str(row[unit[1:]]) if unit.startswith("@") else unit) if unit else mask(str(value))
+
+
+def _masked(value: Any) -> Any:
+    """A JSON value with every text in it masked: masking the whole could take a quotation mark with it."""
+    if isinstance(value, dict):
+        return {key: _masked(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_masked(one) for one in value]
+    return mask(value) if isinstance(value, str) else value
 
 
 def _inline(png: bytes) -> str:

@@ -76,7 +76,7 @@ def test_the_ledger_follows_a_finding_from_scan_to_scan(scanned, tmp_path):
 
 def test_an_overdue_finding_is_red_until_it_is_gone(scanned):
     change_system(security={"deadlines": {"critical_hours": 1e-9}})
-    with pytest.raises(NightshiftError, match="overdue, first CVE-2019-19844 django in trivy fs app"):
+    with pytest.raises(NightshiftError, match="findings overdue, first CVE-2019-19844 django in trivy fs app"):
         security_scan("acme")
 
 
@@ -100,7 +100,7 @@ def test_no_secret_leaves_the_audit(scanned, system, caplog):
         assert SECRET not in text
         assert KEY_ID not in text
     reports = {path.name for path in stored(system) if "reports/security_audit" in str(path)}
-    assert reports >= {"report.csv", "report.html", "result.json"}
+    assert reports >= {"report.csv", "report.html", "result.json", "report.sarif", "new.csv", "trend.csv"}
 
 
 def test_a_system_that_names_nothing_to_scan_is_not_called_clean(system):

@@ -38,11 +38,10 @@ def finding(rule="CVE-1", severity=Severity.HIGH, scope="trivy image app", packa
     return Finding(
         identity=identity_of(scope, "vulnerability", package, rule),
         scope=scope,
-        kind="vulnerability",
         severity=severity,
         rule=rule,
         package=package,
-        **{"fixed_version": "2", **more},
+        **{"kind": "vulnerability", "fixed_version": "2", **more},
     )
 
 
@@ -94,13 +93,28 @@ def test_a_severity_that_rises_tightens_the_deadline_and_is_told():
     entry = only(*scans, deadlines={"medium_hours": 24 * 30})
     assert entry.due_at == START + 8 * DAY
     assert [change.severity for change in entry.severities] == [Severity.MEDIUM, Severity.HIGH]
-    rows = rows_of(system(), [entry], (), START + DAY)
-    told = [check for check in checks_of([], rows, START + DAY) if check.name == "severity"]
+    rows = rows_of(system(), [entry], (), START + DAY, START)
+    told = [check for check in checks_of([], rows) if check.name == "severity"]
     assert len(told) == 1
     assert "HIGH" in told[0].message
     # One that was due sooner than the new severity asks stays due then.
     late = only(scan(START, finding(severity=Severity.MEDIUM)), scan(START + 4 * DAY, finding(severity=Severity.HIGH)))
     assert late.due_at == datetime(2026, 3, 7, 4, 0, tzinfo=UTC)
+
+
+def test_the_life_of_a_finding_is_as_its_page_tells_it():
+    def seen(day, severity):
+        return scan(START + day * DAY, finding("CVE-2019-19844", severity, package="django"))
+
+    monday, wednesday, friday = seen(0, Severity.MEDIUM), seen(2, Severity.CRITICAL), seen(4, Severity.CRITICAL)
+    next_monday, in_may = scan(START + 7 * DAY), seen(64, Severity.CRITICAL)
+    assert only(monday).due_at == datetime(2026, 3, 7, 4, tzinfo=UTC)  # Saturday
+    assert only(monday, wednesday).due_at == datetime(2026, 3, 5, 2, tzinfo=UTC)  # Thursday
+    assert only(monday, wednesday, friday).overdue_hours(friday[1].finished_at) == 24
+    assert only(monday, wednesday, friday, next_monday).fixed_at == datetime(2026, 3, 9, 2, tzinfo=UTC)
+    back = only(monday, wednesday, friday, next_monday, in_may)
+    assert (back.reopened_count, back.first_seen, back.due_at) == (1, START, in_may[1].finished_at + DAY)
+    assert in_may[1].finished_at.month == 5
 
 
 def test_without_a_fix_there_is_no_deadline_where_the_policy_says_so():
@@ -185,10 +199,10 @@ def exemption(ends, **patterns):
 def test_an_exception_covers_until_its_last_day_and_then_fails_loudly():
     entry, today = only(scan(START, finding())), START + 30 * DAY
     held, ended = exemption(today.date()), exemption(today.date() - DAY)
-    (row,) = rows_of(system(), [entry], [held], today)
+    (row,) = rows_of(system(), [entry], [held], today, None)
     assert (row["status"], row["owner"], row["exception_ends"]) == (Status.EXEMPT, "ada", "2026-04-01")
     assert exemptions.checks([held], [entry.finding], today.date()) == []
-    (row,) = rows_of(system(), [entry], [ended], today)
+    (row,) = rows_of(system(), [entry], [ended], today, None)
     assert (row["status"], row["overdue_hours"]) == (Status.OVERDUE, 23 * 24)
     (check,) = exemptions.checks([ended], [entry.finding], today.date())
     assert check.verdict is Verdict.FAIL
@@ -206,12 +220,12 @@ def test_the_report_begins_with_what_is_overdue_and_opens_in_a_spreadsheet():
         scan(START, finding(rule="CVE-1"), finding(rule="CVE-2", severity=Severity.CRITICAL), finding(rule="CVE-3")),
         scan(START + 2 * DAY, finding(rule="CVE-1"), finding(rule="CVE-2", severity=Severity.CRITICAL, title="=cmd()")),
     )
-    rows = rows_of(system(), ledger(*scans).values(), (), START + 2 * DAY)
+    rows = rows_of(system(), ledger(*scans).values(), (), START + 2 * DAY, START)
     assert [(row["rule"], row["status"]) for row in rows] == [
         ("CVE-2", Status.OVERDUE),
         ("CVE-1", Status.OPEN),
         ("CVE-3", Status.FIXED),
     ]
     assert b"'=cmd()" in as_csv(LedgerResult.csv_header, rows)
-    failed = [check for check in checks_of([], rows, START + 2 * DAY) if check.verdict is Verdict.FAIL]
-    assert "24.0 h past its deadline" in failed[0].message
+    failed = [check for check in checks_of([], rows) if check.verdict is Verdict.FAIL]
+    assert "24 h past its deadline" in failed[0].message
