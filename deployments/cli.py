@@ -178,13 +178,13 @@ def _stopped(*_: object) -> NoReturn:
 
 
 def _parameters(pairs: Sequence[str]) -> dict[str, object]:
-    """key=value pairs; a value that is JSON is taken as such, `databases` splits at commas."""
+    """key=value pairs; a value that is JSON is taken as such, lists of names split at commas."""
     parameters: dict[str, object] = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
         if not sign:
             raise ConfigurationError(f"'{pair}' is no parameter; write key=value, such as system=demo")
-        if key == "databases":
+        if key in ("databases", "credentials"):
             parameters[key] = value.split(",")
             continue
         try:

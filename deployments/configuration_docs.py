@@ -37,8 +37,9 @@ def _section(name: str, model: dict[str, Any]) -> str:
 def _type(field: dict[str, Any]) -> str:
     if "$ref" in field:
         return str(field["$ref"]).rsplit("/", 1)[1]
-    if "anyOf" in field:
-        return " or ".join(_type(one) for one in field["anyOf"] if one.get("type") != "null")
+    if "anyOf" in field or "oneOf" in field:
+        kinds = [_type(one) for one in field.get("anyOf", field.get("oneOf", ())) if one.get("type") != "null"]
+        return " or ".join(kinds)
     if field.get("type") == "array":
         return f"list of {_type(field['items'])}" if "items" in field else "list"
     if field.get("type") == "object" and isinstance(field.get("additionalProperties"), dict):

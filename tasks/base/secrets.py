@@ -46,6 +46,18 @@ def mask(text: str) -> str:
     return _AGE_IDENTITY.sub(MASK, text)
 
 
+def _without_secret(value: str) -> str:
+    if mask(value) != value:
+        raise ValueError(
+            "a connection string must hold no password; use service=, PGPASSFILE, or the field 'password' "
+            "with a reference (env:NAME, file:/path, secret:BLOCK)"
+        )
+    return value
+
+
+ConnectionString = Annotated[str, AfterValidator(_without_secret)]
+
+
 def resolve(reference: str) -> str:
     """Given a reference, return the value it names, without surrounding white space.
 
@@ -84,6 +96,11 @@ def _from_file(name: str) -> str:
 def bring_along(block: str, value: str | None, reason: str) -> None:
     """From now on `resolve` takes this value of the block, or refuses with this reason, and asks no server."""
     _brought[block] = (remember(value) if value else value, reason)
+
+
+def brought_along(block: str) -> bool:
+    """True when this process has the block from elsewhere: what is written to its own Prefect server would be lost."""
+    return block in _brought
 
 
 def _from_block(name: str) -> str:

@@ -7,24 +7,16 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tasks.base.capacity import CapacityPolicy
+from tasks.base.credentials import Credentials
 from tasks.base.logs import LogPolicy
 from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.performance import PerformancePolicy
 from tasks.base.prometheus import PrometheusPolicy
 from tasks.base.schedule import Schedule
-from tasks.base.secrets import REFERENCE, Reference, mask
+from tasks.base.secrets import REFERENCE, ConnectionString, Reference
 from tasks.base.security import SecurityPolicy
 from tasks.base.security_check import SecurityCheckPolicy
 from tasks.base.words import Frozen, LockPolicy, Zone
-
-
-def _without_secret(value: str) -> str:
-    if mask(value) != value:
-        raise ValueError(
-            "a connection string must hold no password; use service=, PGPASSFILE, or the field 'password' "
-            "with a reference (env:NAME, file:/path, secret:BLOCK)"
-        )
-    return value
 
 
 def _recipient(value: str) -> str:
@@ -34,7 +26,6 @@ def _recipient(value: str) -> str:
 
 
 Recipient = Annotated[str, AfterValidator(_recipient)]
-ConnectionString = Annotated[str, AfterValidator(_without_secret)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Days = Annotated[int, Field(ge=0)]
 
@@ -274,6 +265,7 @@ class System(Frozen):
     prometheus: PrometheusPolicy = Field(default_factory=PrometheusPolicy)
     security: SecurityPolicy = Field(default_factory=SecurityPolicy)
     security_check: SecurityCheckPolicy = Field(default_factory=SecurityCheckPolicy)
+    credentials: Credentials = Field(default_factory=Credentials)
     alerting: Alerting = Field(default_factory=Alerting)
     thresholds: Thresholds = Field(default_factory=Thresholds)
     schedules: tuple[Schedule, ...] = Field(default=(), description="What runs when, and which procedures it fulfils")
@@ -296,4 +288,7 @@ class System(Frozen):
         unknown = (asked | set(self.capacity.databases.capacity_bytes)) - set(names)
         if unknown:
             raise ValueError(f"capacity names unknown databases: {', '.join(sorted(unknown))}")
+        unknown = {one.database for one in self.credentials.entries if one.database} - set(names)
+        if unknown:
+            raise ValueError(f"credentials name unknown databases: {', '.join(sorted(unknown))}")
         return self

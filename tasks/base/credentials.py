@@ -1,0 +1,268 @@
+"""Which credentials a system has, how old each may become, where it is kept, how it is rotated and proven."""
+
+import re
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Protocol, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from tasks.base.secrets import ConnectionString, Reference
+from tasks.base.security import AbsolutePath, Slug
+from tasks.base.words import CheckResult, Frozen, LockPolicy
+
+PASSWORD = "{password}"  # noqa: S105 - where the password stands in a template
+# What shells, systemd, Docker and .env readers all take as it is.
+_UNQUOTED = r"[A-Za-z0-9_@:/.?=&%,+~{}\[\]-]*"
+SESSIONS = ("credential", "pid", "database", "application_name", "client", "began_at", "state")
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+Arguments = Annotated[
+    tuple[str, ...], Field(min_length=1, description="Absolute path of a program, then its arguments; never a secret")
+]
+
+
+class CredentialKind(StrEnum):
+    """What a credential is."""
+
+    ROLE = "role"
+    API_KEY = "api-key"
+    SERVICE = "service"
+    SSH_KEY = "ssh-key"
+    CERTIFICATE = "certificate"
+
+
+class FilePlace(Frozen):
+    """A file that holds the password and nothing else."""
+
+    kind: Literal["file"]
+    path: AbsolutePath = Field(description="Its absolute path where the run executes")
+
+
+class PassfilePlace(Frozen):
+    """One entry of a libpq password file; the other entries stay as they are."""
+
+    kind: Literal["passfile"]
+    path: AbsolutePath = Field(description="The file that PGPASSFILE names")
+    host: str = Field(default="*", description="Host of the entry; * for any")
+    port: str = Field(default="*", description="Port of the entry; * for any")
+    dbname: str = Field(default="*", description="Database of the entry; * for any")
+
+
+class EnvironmentFilePlace(Frozen):
+    """One NAME=value line of a file such as systemd's EnvironmentFile or .env; other lines stay as they are."""
+
+    kind: Literal["env-file"]
+    path: AbsolutePath = Field(description="Its absolute path where the run executes")
+    variable: str = Field(pattern=_VARIABLE, description="Name of the variable")
+    template: str = Field(
+        default=PASSWORD, description="The value, {password} in it, e.g. postgresql://app:{password}@db/shop"
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _one_password(cls, value: str) -> str:
+        if value.count(PASSWORD) != 1 or not re.fullmatch(_UNQUOTED, value):
+            raise ValueError("write {password} once, and nothing that would need quotes in a shell or an env file")
+        return value
+
+
+class BlockPlace(Frozen):
+    """A Prefect Secret block."""
+
+    kind: Literal["block"]
+    reference: str = Field(pattern=r"^secret:[a-z0-9-]+$", description="The block, e.g. secret:shop-app")
+
+
+class ProgramPlace(Frozen):
+    """Anything else, by a program that takes the password on its standard input."""
+
+    kind: Literal["command"]
+    write: Arguments = Field(description="Keeps what stands on its standard input, without a newline; run again safely")
+    read: tuple[str, ...] = Field(
+        default=(), description="Prints what is kept now; with it the place is proven by reading it back"
+    )
+    staging: AbsolutePath = Field(
+        description="A folder for the new password (a file, mode 0600) until it is proven: what a killed run leaves"
+    )
+    deadline_seconds: float = Field(default=60, gt=0, description="Ended after this long, in seconds")
+
+
+Place = Annotated[
+    FilePlace | PassfilePlace | EnvironmentFilePlace | BlockPlace | ProgramPlace, Field(discriminator="kind")
+]
+
+
+class Command(Frozen):
+    """A program that rotates a credential and keeps the new one itself."""
+
+    arguments: Arguments
+    environment: dict[str, Reference] = Field(
+        default_factory=dict, description="Secrets for it by variable, e.g. {TOKEN: file:/etc/nightshift/token}"
+    )
+    stdin: Reference | None = Field(default=None, description="A secret for its standard input")
+    deadline_seconds: float = Field(default=300, gt=0, description="Ended after this long, in seconds")
+
+
+class ServedCertificate(Frozen):
+    """A certificate as a server shows it."""
+
+    kind: Literal["served-certificate"]
+    host: str = Field(min_length=1, description="Host that serves it, and that it must be valid for")
+    port: int = Field(default=443, ge=1, le=65535)
+    ca_file: AbsolutePath | None = Field(default=None, description="Authorities to trust; default: the host's own")
+
+
+class HttpRequest(Frozen):
+    """A request that only a valid credential lets through."""
+
+    kind: Literal["request"]
+    url: str = Field(pattern=r"^https?://", description="Asked by GET, redirects are not followed")
+    header: str = Field(default="Authorization", description="Name of the header that carries the credential")
+    secret: Reference = Field(description="Where the credential is kept after its rotation")
+    template: str = Field(default="Bearer {secret}", description="The header's value, {secret} in it")
+    expected_status: int = Field(default=200, ge=100, le=599)
+
+    @field_validator("secret")
+    @classmethod
+    def _may_change(cls, value: str) -> str:
+        if value.startswith("env:"):
+            raise ValueError("a variable cannot change while a run goes on; write file:/path or secret:BLOCK")
+        return value
+
+
+class ProofCommand(Command):
+    """A program that ends with exit code 0 when the credential works."""
+
+    kind: Literal["command"]
+
+
+Proof = Annotated[ServedCertificate | HttpRequest | ProofCommand, Field(discriminator="kind")]
+
+
+class Credential(Frozen):
+    """One credential."""
+
+    name: Slug = Field(description="How plan, ledger and journal call it")
+    kind: CredentialKind
+    max_age_days: float | None = Field(
+        default=None, gt=0, description="It must be rotated when it is this old, in days; a certificate has its own end"
+    )
+    lead_days: float = Field(default=7, ge=0, description="It is due this long before that, in days")
+    kept_in: str = Field(default="", description="For people: where it is kept, when no place says it")
+    by_hand: str = Field(default="", description="For people: how it is rotated, when no role or command does it")
+    rotated_at: date | None = Field(default=None, description="Stated date of its last rotation by hand")
+    dated_by: AbsolutePath | None = Field(
+        default=None, description="A file whose own date tells its age: a key, or a certificate (PEM)"
+    )
+    database: Slug | None = Field(
+        default=None, description="Of the system, for roles; its lock keeps two rotations apart; default: the first"
+    )
+    role: str | None = Field(default=None, pattern=r"^[^\r\n\x00]{1,63}$", description="The PostgreSQL role")
+    place: Place | None = Field(default=None, description="Where the role's password is kept")
+    admin_dsn: ConnectionString | None = Field(
+        default=None, description="Connection of a role that may change it; default: the database's dsn"
+    )
+    admin_password: Reference | None = Field(default=None, description="Its password, where libpq's places lack it")
+    login_dsn: ConnectionString | None = Field(
+        default=None, description="Connection that proves the new password, without user; default: the database's dsn"
+    )
+    allow_verifier_in_log: bool = Field(
+        default=False, description="Rotate also when the server may log the verifier and this role cannot prevent it"
+    )
+    command: Command | None = Field(default=None, description="Rotates it, when it is no role")
+    proof: Proof | None = Field(default=None, description="Proves it after the command")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.kind is CredentialKind.ROLE) != (self.role is not None):
+            raise ValueError("kind 'role' and the field 'role' belong together")
+        if self.role is not None and self.place is None:
+            raise ValueError("a role needs 'place': where its password is kept")
+        if self.role is None and (self.place is not None or self.admin_dsn or self.login_dsn):
+            raise ValueError("place, admin_dsn and login_dsn belong to a role")
+        if self.role is not None and (self.command or self.proof):
+            raise ValueError("a role is rotated and proven by itself: take out 'command' and 'proof'")
+        if self.command is not None and self.proof is None:
+            raise ValueError("a command needs 'proof': an exit code alone proves nothing")
+        if self.max_age_days is None and not self.has_end:
+            raise ValueError("write max_age_days; only a certificate with dated_by or a served one has its own end")
+        return self
+
+    @property
+    def has_end(self) -> bool:
+        """True for a certificate that can be read: its end of validity is known."""
+        return self.kind is CredentialKind.CERTIFICATE and (self.dated_by is not None or self.served is not None)
+
+    @property
+    def is_rotated_here(self) -> bool:
+        """True when a run can rotate it; else a person does, and states the date."""
+        return self.role is not None or self.command is not None
+
+    @property
+    def place_in_words(self) -> str:
+        """Where it is kept, as far as the system file says."""
+        if self.kept_in or self.place is None:
+            return self.kept_in
+        values = self.place.model_dump(include={"path", "variable", "reference", "write"}).values()
+        return " ".join(str(one[0] if isinstance(one, tuple) else one) for one in values)
+
+    @property
+    def served(self) -> ServedCertificate | None:
+        """The certificate that a server shows, when that is its proof."""
+        return self.proof if isinstance(self.proof, ServedCertificate) else None
+
+
+class Credentials(Frozen):
+    """All credentials of a system."""
+
+    entries: tuple[Credential, ...] = Field(default=(), description="The credentials")
+    on_lock: LockPolicy = Field(
+        default=LockPolicy.WAIT, description="When another run holds the lock of the credential's database"
+    )
+    lock_wait_seconds: float = Field(default=600, gt=0, description="How long 'wait' waits, in seconds")
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        names = [one.name for one in self.entries]
+        if len(names) != len(set(names)):
+            raise ValueError("two credentials have the same name")
+        return self
+
+
+class Rotated(Frozen):
+    """What became of one credential, or would."""
+
+    checks: tuple[CheckResult, ...]
+    sessions: tuple[dict[str, Any], ...] = Field(default=(), description="Of a role, by the columns of `SESSIONS`")
+
+
+class SecretPlace(Protocol):
+    """Where a password is kept, and beside it, while it is rotated, the next one (staged).
+
+    Every method raises a NightshiftError that holds no secret.
+    """
+
+    what: str
+    staged_at: str
+
+    def check(self) -> None:
+        """Raise when it is seen, without writing, that it could not be written or that the entry is not clear."""
+
+    def read(self) -> str | None:
+        """The password that is kept; None when there is none, or the place cannot be read back (`readable`)."""
+
+    @property
+    def readable(self) -> bool:
+        """True when `read` tells what is kept."""
+
+    def write(self, password: str) -> None:
+        """Keep this one from now on: what was there stays until it is there whole."""
+
+    def staged(self) -> str | None:
+        """The password that a rotation put beside; None when no rotation is under way."""
+
+    def stage(self, password: str) -> None:
+        """Put it beside, durably."""
+
+    def unstage(self) -> None:
+        """Remove what was put beside; nothing there is no error."""

@@ -1,0 +1,104 @@
+"""A role's rotation from its checks to its report."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+from tasks.base.credentials import Credential, Credentials, Rotated, SecretPlace
+from tasks.base.errors import RefusedError
+from tasks.base.system import Database
+from tasks.base.words import CheckResult, Verdict
+from tasks.postgres.lock import database_lock
+from tasks.postgres.rotation.rotate import Rotation
+from tasks.postgres.rotation.server import RoleServer
+from tasks.repository.rotations import Rotations
+
+_SHOWN = 3
+
+
+class RoleJob:
+    """One role to rotate, with all that it takes."""
+
+    def __init__(self, database: Database, credential: Credential, place: SecretPlace, rotations: Rotations) -> None:
+        self._database, self._credential, self._place = database, credential, place
+        self._rotations, self._run_id = rotations, rotations.run_id
+
+    def plan(self) -> Rotated:
+        """Everything that would keep the rotation from being done, tried without changing anything.
+
+        Raises a NightshiftError for the first thing that would.
+        """
+        with closing(self._server()) as server:
+            _, loud = self._prepare(server)
+            left = self._place.staged() is not None or self._rotations.interrupted(self._credential.name) is not None
+            message = f"role {server.role} would get a new password, kept in {self._place.what}; "
+            message += self._remarks(server, loud)
+            if left:
+                message = f"an interrupted rotation would first be finished or cleared; {message}"
+            return Rotated(
+                checks=(self._check(Verdict.WARN if loud or left else Verdict.INFO, message),),
+                sessions=self._rows(server),
+            )
+
+    def rotate(self, policy: Credentials, *, due: bool) -> Rotated:
+        """Finish what a killed run left, then rotate when it is due. Raises a NightshiftError that says the state."""
+        name = self._credential.name
+        lock = partial(database_lock, self._database, "rotation", self._run_id)
+        with lock(policy.on_lock, policy.lock_wait_seconds), closing(self._server()) as server:
+            # What was known before the lock was ours may be of before another run.
+            self._rotations.read_again()
+            rotation = Rotation(server, self._place, partial(self._rotations.record, name))
+            checks = []
+            if mended := rotation.finish(self._rotations.interrupted(name)):
+                checks.append(self._check(Verdict.WARN, mended))
+            if due and not self._rotations.proven_by(name, self._run_id):
+                verifier, loud = self._prepare(server)
+                rotation.rotate(verifier)
+                message = (
+                    f"role {server.role} has a new password, proven by a login and kept in {self._place.what}; "
+                    f"{self._remarks(server, loud)}"
+                )
+                checks.append(self._check(Verdict.WARN if loud else Verdict.OK, message))
+            return Rotated(checks=tuple(checks), sessions=self._rows(server))
+
+    def _server(self) -> RoleServer:
+        return RoleServer(self._database, self._credential, self._run_id)
+
+    def _prepare(self, server: RoleServer) -> tuple[str | None, list[str]]:
+        """The old verifier, and what stays loud; raises for all that would stand in the way, before any work."""
+        self._place.check()
+        server.check_role()
+        loud = server.loud_settings()
+        if loud and not self._credential.allow_verifier_in_log:
+            raise RefusedError(
+                f"the server would write the new verifier into its log or show it ({', '.join(loud)}), and this role "
+                f"cannot hold it back: nothing was changed; {server.grant_for(loud)}, or set allow_verifier_in_log: "
+                f"true for {self._credential.name}"
+            )
+        verifier = server.verifier()
+        if not loud:
+            server.rehearse(verifier)
+        server.check_password_matters()
+        return verifier, loud
+
+    def _remarks(self, server: RoleServer, loud: Sequence[str]) -> str:
+        sessions = server.sessions()
+        names = ", ".join(f"{one.pid} {one.application_name or one.client}" for one in sessions[:_SHOWN])
+        said = (
+            f"{len(sessions)} sessions of it go on under the old one: {names}{' …' if len(sessions) > _SHOWN else ''}"
+            if sessions
+            else "no session of it is open"
+        )
+        if loud:
+            said += f"; the verifier stands in the server's log or was shown, by {', '.join(loud)}"
+        if not self._place.readable:
+            said += f"; what {self._place.what} is not read back"
+        return said
+
+    def _rows(self, server: RoleServer) -> tuple[dict[str, Any], ...]:
+        sessions = [one.model_dump(mode="json") for one in server.sessions()]
+        return tuple({"credential": self._credential.name, **one} for one in sessions)
+
+    def _check(self, verdict: Verdict, message: str) -> CheckResult:
+        return CheckResult(name="rotation", target=self._credential.name, verdict=verdict, message=message)
