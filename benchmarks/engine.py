@@ -13,10 +13,11 @@ from tasks.base.capacity import DatabaseSampling
 from tasks.base.clock import new_run_id, stopwatch, utc_now
 from tasks.base.maintenance import MaintenancePolicy, Opening
 from tasks.base.system import BackupPolicy, Database, RepositoryPolicy, RestoreTestPolicy, RetentionPolicy
+from tasks.base.words import Verdict
 from tasks.postgres.backup.logical import back_up
-from tasks.postgres.maintain.carry_out import carry_out, make_plan
-from tasks.postgres.maintain.history import Diary, Rates
-from tasks.postgres.maintain.rest import Rest
+from tasks.postgres.maintain.carry_out import make_plan
+from tasks.postgres.maintain.database import Job
+from tasks.postgres.maintain.database import maintain as maintain_database
 from tasks.postgres.restore.logical import prove
 from tasks.postgres.samples import sample_database
 from tasks.repository import catalog, records, retention
@@ -60,15 +61,12 @@ def plan_retention(job: dict[str, Any]) -> str:
 
 
 def maintain(job: dict[str, Any]) -> str:
-    """Plan and carry out; what it did is asked of the server."""
+    """All that a run does with one database, from taking its lock to the rows of its report."""
     store, now = open_store(RepositoryPolicy(url=job["repository"])), utc_now()
-    database, run_id = Database(name="many", dsn=job["dsn"]), new_run_id()
     policy = MaintenancePolicy(dead_rows=1, changed_rows=1)
-    planned = make_plan(database, policy, run_id, {})
-    rest = Rest(Opening(start=now, end=now + timedelta(hours=1)), Rates(store, SYSTEM, "many"))
-    with Diary(store, SYSTEM, "many", run_id) as diary:
-        carry_out(database, policy, run_id, planned, rest, diary)
-    return f"{len(planned.steps)} steps planned"
+    until = Opening(start=now, end=now + timedelta(hours=1))
+    found = maintain_database(Job(store, SYSTEM, policy, new_run_id()), Database(name="many", dsn=job["dsn"]), until)
+    return f"{sum(row['verdict'] == Verdict.OK for row in found.rows)} of {len(found.rows)} steps done"
 
 
 def inspect_database(job: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ _ROWS = 100
 
 
 def maintain(server: LocalServer, repository: str) -> Cost:
-    """Plan and vacuum every table, each of them worn just now, with its statistics.
+    """Plan and vacuum every table, each of them worn just now, with its statistics; durable at the end, once.
 
     Raises RuntimeError when the server knows of one that was not done.
     """
@@ -30,7 +30,7 @@ def maintain(server: LocalServer, repository: str) -> Cost:
 
 
 def vacuumdb(server: LocalServer, folder: Path, environment: dict[str, str]) -> Cost:
-    """The same with vacuumdb, two connections, and the options that ours uses."""
+    """The same with vacuumdb, two connections, and the options that ours uses; it waits for the disk at each table."""
     wear(server)
     options = "--analyze -j2 --skip-locked --no-truncate --parallel=2 --buffer-usage-limit=2MB --quiet"
     return shell(f"vacuumdb {options} --schema=worn -d '{server.dsn('many')}'", folder, environment)

@@ -29,7 +29,7 @@ def fold(store: Store, system: str, stream: str, key_fields: Sequence[str], sinc
     """
     state: dict[tuple[Any, ...], Row] = {}
     for row in read(store, system, stream, since):
-        identity = tuple(row.get(field) for field in key_fields)
+        identity = tuple([row.get(field) for field in key_fields])
         state.pop(identity, None)
         state[identity] = row
     return list(state.values())
@@ -96,6 +96,7 @@ def _lines(rows: Sequence[Row]) -> bytes:
 
 def _read(store: Store, key: str) -> list[Row]:
     try:
-        return [json.loads(line) for line in store.get(key).splitlines()]
+        # All lines by one call: line by line, half of the time goes into the calls.
+        return list(json.loads(b"[" + b",".join(store.get(key).splitlines()) + b"]"))
     except ValueError:
         raise CorruptError(f"{key} of the journal cannot be read; remove it or restore it") from None

@@ -1,5 +1,7 @@
 """Maintenance that is cut off, blocked, restarted or deprived of its table: each ends as said, the rest goes on."""
 
+import os
+import signal
 import subprocess
 from datetime import timedelta
 
@@ -174,6 +176,21 @@ def test_a_lock_held_on_one_table_is_waited_for_only_so_long_and_the_rest_goes_o
         assert f"session {pid}" in rows[f"reindex {name}"]["message"], rows
     assert "before" in rows["reindex worn_word"]["message"]
     assert left(session) == []
+
+
+def test_what_a_run_calls_done_is_on_the_servers_disk_when_it_ends(session, policy):
+    make_worn(session, "worn", dead=True)
+    policy(index_bytes=10**9)
+    (writer,) = session.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'").fetchone()
+    # What else would bring it there, a moment later.
+    os.kill(writer, signal.SIGSTOP)
+    try:
+        _, rows = maintain()
+        (waiting,) = session.execute("SELECT pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn()").fetchone()
+    finally:
+        os.kill(writer, signal.SIGCONT)
+    assert [row["verdict"] for row in rows.values()] == ["OK"], rows
+    assert waiting < 10_000
 
 
 def test_a_server_restart_during_a_rebuild_is_told_and_the_next_run_does_the_rest(session, dsn, server):

@@ -13,7 +13,7 @@ from tasks.base.errors import StoppedError
 from tasks.base.maintenance import MaintenancePolicy, Opening
 from tasks.base.system import Database
 from tasks.postgres.maintain.carry_out import carry_out, make_plan
-from tasks.postgres.maintain.history import Diary, Rates, outcomes_of
+from tasks.postgres.maintain.history import Diary, Rates, read_outcomes
 from tasks.postgres.maintain.plan import Action
 from tasks.postgres.maintain.rest import Rest
 from tasks.repository.local import LocalStore
@@ -56,12 +56,12 @@ def small_steps(planned):
 def done(shop, tmp_path, planned, policy=POLICY, *, seconds=600):
     """The outcomes by step of carrying a plan out; a stop is among them, raised."""
     store, run_id, now = LocalStore(str(tmp_path / "history")), new_run_id(), utc_now()
-    rest = Rest(Opening(start=now, end=now + timedelta(seconds=seconds)), Rates(store, "acme", "shop"))
+    rest = Rest(Opening(start=now, end=now + timedelta(seconds=seconds)), Rates([]))
     try:
         with Diary(store, "acme", "shop", run_id) as diary:
             carry_out(Database(name="shop", dsn=shop), policy, run_id, planned, rest, diary)
     finally:
-        done.outcomes = {row["key"]: row for row in outcomes_of(store, "acme", "shop", run_id)}
+        done.outcomes = {row["key"]: row for row in read_outcomes(store, "acme", "shop") if row["run_id"] == run_id}
     return done.outcomes
 
 

@@ -15,7 +15,6 @@ from tasks.postgres.maintain.gates import closed, disk_closed
 from tasks.postgres.maintain.history import Rates
 from tasks.postgres.maintain.plan import LEFTOVER, Action, plan
 from tasks.postgres.maintain.rest import Rest
-from tasks.repository.local import LocalStore
 from tests.unit.test_maintenance_plan import FACTS, index, table
 
 # No stopwatch: a machine with other work to do may take its time.
@@ -108,8 +107,8 @@ def test_only_invalid_leftovers_of_rebuilds_are_dropped_and_no_table_of_another_
 
 
 @pytest.fixture(scope="module")
-def rates(tmp_path_factory):
-    return Rates(LocalStore(str(tmp_path_factory.mktemp("empty"))), "acme", "shop")
+def rates():
+    return Rates([])
 
 
 @EVERY

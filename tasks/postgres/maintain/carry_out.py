@@ -100,7 +100,9 @@ def carry_out(
             else:
                 diary.add(indexes.drop_leftover(session, step, known.get(step.oid), rest))
         on_tables = [step for step in planned.steps if step.action in _ON_TABLES]
-        maintain_tables(database, policy, run_id, on_tables, rest, diary)
+        if on_tables:
+            maintain_tables(database, policy, run_id, on_tables, rest, diary)
+            session.execute(statements.FLUSH)
         once = statements.database_statistics(session.info.server_version)
         if once is not None and any(step.action is not Action.ANALYZE for step in on_tables) and not rest.over():
             session.execute(once)

@@ -39,9 +39,11 @@ class Found:
 
 def plan_only(job: Job, database: Database) -> Found:
     """The checks and the plan; nothing is changed."""
+    rates = history.Rates(history.read_outcomes(job.store, job.system, database.name))
     planned = make_plan(database, job.policy, job.run_id, history.baselines(job.store, job.system, database.name))
     checks = age_check(database.name, planned.inspection.tables)
-    return _found(job, database, planned, checks, dry_run=True)
+    rows = rows_of(database.name, planned.steps, _methods(job, planned), rates, [])
+    return _found(job, database, planned, rows, checks, dry_run=True)
 
 
 def maintain(job: Job, database: Database, until: Opening) -> Found:
@@ -51,24 +53,31 @@ def maintain(job: Job, database: Database, until: Opening) -> Found:
         run_context(run_id, f"{system}/{database.name}/maintenance"),
         database_lock(database, "maintenance", run_id, policy.on_lock, policy.lock_wait_seconds),
     ):
-        former, undone = history.left_undone(store, system, database.name)
+        outcomes = history.read_outcomes(store, system, database.name)
+        former, undone = history.left_undone(store, system, database.name, outcomes)
         baselines = history.baselines(store, system, database.name)
         planned = make_plan(database, policy, run_id, baselines, until.rest_seconds(utc_now()))
         history.keep_plan(store, system, database.name, run_id, planned.steps)
-        rest = Rest(until, history.Rates(store, system, database.name))
+        rates = history.Rates(outcomes)
         with history.Diary(store, system, database.name, run_id) as diary:
-            built = carry_out(database, policy, run_id, planned, rest, diary)
+            built = carry_out(database, policy, run_id, planned, Rest(until, rates), diary)
         history.keep_baselines(store, system, database.name, run_id, built)
     checks = []
     if undone and former != run_id:
         message = f"{len(undone)} steps of run {former} were left when it was killed; the new plan holds what they need"
         checks = [CheckResult(name="resumed", target=database.name, verdict=Verdict.INFO, message=message)]
-    return _found(job, database, planned, checks, dry_run=False)
+    done = [*(row for row in outcomes if row["run_id"] == run_id), *diary.rows]
+    rows = rows_of(database.name, planned.steps, _methods(job, planned), rates, done)
+    return _found(job, database, planned, rows, checks, dry_run=False)
 
 
-def _found(job: Job, database: Database, planned: Planned, checks: list[CheckResult], *, dry_run: bool) -> Found:
-    methods = methods_of(planned.steps, job.policy, planned.inspection.facts.server_version_num)
-    rows = rows_of(job.store, job.system, database.name, job.run_id, planned.steps, methods)
+def _methods(job: Job, planned: Planned) -> list[str]:
+    return methods_of(planned.steps, job.policy, planned.inspection.facts.server_version_num)
+
+
+def _found(
+    job: Job, database: Database, planned: Planned, rows: list[Row], checks: list[CheckResult], *, dry_run: bool
+) -> Found:
     # Of what was not read nobody can say that nothing needs to be done.
     said = summary(database.name, rows, dry_run=dry_run) if rows or not planned.inspection.unread else []
     return Found(

@@ -49,12 +49,11 @@ class Expectation(Frozen):
 class Rates:
     """Bytes per second of former steps, by target and by kind of work."""
 
-    def __init__(self, store: Store, system: str, database: str) -> None:
+    def __init__(self, outcomes: Sequence[Row]) -> None:
         self._by_target: dict[str, list[tuple[int, float]]] = defaultdict(list)
         self._by_action: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        since = utc_now() - _HISTORY
-        for row in journal.fold(store, system, OUTCOMES, _KEY, since):
-            if row["database"] == database and row["changed"] and row["verdict"] == Verdict.OK:
+        for row in outcomes:
+            if row["changed"] and row["verdict"] == Verdict.OK:
                 done = (row["size_bytes"], max(row["seconds"], 0.001))
                 self._by_target[row["key"]].append(done)
                 # Of small ones the start is all that is measured.
@@ -83,31 +82,34 @@ def keep_plan(store: Store, system: str, database: str, run_id: str, steps: Sequ
         journal.append(store, system, PLANS, rows, f"{run_id}-{database}")
 
 
-def left_undone(store: Store, system: str, database: str) -> tuple[str, list[str]]:
+def left_undone(store: Store, system: str, database: str, outcomes: Sequence[Row]) -> tuple[str, list[str]]:
     """The newest plan's run and those of its steps of which no outcome is known: what a killed run left."""
     since = utc_now() - _RECENT
     planned = [row for row in journal.fold(store, system, PLANS, _KEY, since) if row["database"] == database]
     if not planned:
         return "", []
     run_id = planned[-1]["run_id"]
-    done = {row["key"] for row in outcomes_of(store, system, database, run_id)}
+    done = {row["key"] for row in outcomes if row["run_id"] == run_id}
     return run_id, [row["key"] for row in planned if row["run_id"] == run_id and row["key"] not in done]
 
 
-def outcomes_of(store: Store, system: str, database: str, run_id: str) -> list[Row]:
-    """What a run has done so far, whichever of its tries did it."""
-    rows = journal.fold(store, system, OUTCOMES, _KEY, utc_now() - _RECENT)
-    return [row for row in rows if row["run_id"] == run_id and row["database"] == database]
+def read_outcomes(store: Store, system: str, database: str) -> list[Row]:
+    """How every step of the last 400 days ended, each step of a run once, the newest last."""
+    rows = journal.fold(store, system, OUTCOMES, _KEY, utc_now() - _HISTORY)
+    return [row for row in rows if row["database"] == database]
 
 
 class Diary:
-    """The outcomes of one run as they come, written into the journal now and then, and at the end of the block."""
+    """The outcomes of one run as they come, written into the journal now and then, and at the end of the block.
+
+    `rows` are those of this try, as the journal has them.
+    """
 
     def __init__(self, store: Store, system: str, database: str, run_id: str) -> None:
         self._store, self._system, self._database, self._run_id = store, system, database, run_id
         self._lock, self._since_write = threading.Lock(), stopwatch()
-        self._waiting: list[Outcome] = []
-        self._written = 0
+        self.rows: list[Row] = []
+        self._written, self._objects = 0, 0
 
     def add(self, outcome: Outcome) -> None:
         """Take down one outcome; a kill loses those of the last half minute, whose work the next plan sees as done."""
@@ -125,7 +127,7 @@ class Diary:
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
         with self._lock:
-            self._waiting += outcomes
+            self.rows += map(self._row, outcomes)
             if self._since_write() > _WRITE_SECONDS:
                 self._write()
 
@@ -137,12 +139,12 @@ class Diary:
             self._write()
 
     def _write(self) -> None:
-        rows = [self._row(outcome) for outcome in self._waiting]
+        rows = self.rows[self._written :]
         if rows:
-            self._written += 1
-            name = f"{self._run_id}-{self._database}-{self._written}-{new_run_id()}"
+            self._objects += 1
+            name = f"{self._run_id}-{self._database}-{self._objects}-{new_run_id()}"
             journal.append(self._store, self._system, OUTCOMES, rows, name)
-        self._waiting, self._since_write = [], stopwatch()
+        self._written, self._since_write = len(self.rows), stopwatch()
 
     def _row(self, outcome: Outcome) -> Row:
         return {

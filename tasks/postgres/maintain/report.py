@@ -10,9 +10,8 @@ from tasks.base.attachments import Attachment
 from tasks.base.words import CheckResult, FlowResult, Verdict
 from tasks.postgres.inspect.bloat import Bloat, unknown
 from tasks.postgres.inspect.relations import Index, Table
-from tasks.postgres.maintain import history
+from tasks.postgres.maintain.history import Rates
 from tasks.postgres.maintain.plan import Step
-from tasks.repository.store import Store
 
 Row = dict[str, Any]
 _PLAN, _DONE = "plan", "maintenance"
@@ -80,11 +79,13 @@ def figures_of(database: str, relations: Sequence[Table | Index], bloat: Mapping
 
 
 def rows_of(
-    store: Store, system: str, database: str, run_id: str, steps: Sequence[Step], methods: Sequence[str]
+    database: str, steps: Sequence[Step], methods: Sequence[str], rates: Rates, done: Sequence[Row]
 ) -> list[Row]:
-    """What earlier tries of this run did, then the plan, each with its outcome as far as there is one."""
-    rates = history.Rates(store, system, database)
-    outcomes = {row["key"]: row for row in history.outcomes_of(store, system, database, run_id)}
+    """What earlier tries of this run did, then the plan, each with its outcome as far as there is one.
+
+    `rates` are those that the plan was made with, `done` the outcomes of all tries in their order.
+    """
+    outcomes = {row["key"]: row for row in done}
     rows = []
     for step, method in zip(steps, methods, strict=True):
         expected, ended = rates.expect(step), outcomes.pop(step.key, {})
@@ -114,8 +115,8 @@ def summary(database: str, rows: Sequence[Row], *, dry_run: bool) -> list[CheckR
         seconds = sum(float(row["expected_seconds"]) for row in rows)
         message = f"{len(rows)} steps, about {seconds:.0f} s" if rows else "nothing needs to be done"
         return [CheckResult(name=_PLAN, target=database, verdict=Verdict.OK, message=message)]
-    well = [row for row in rows if row["verdict"] in (Verdict.OK, Verdict.INFO)]
-    message = f"{len(well)} of {len(rows)} steps done" if rows else "nothing needed to be done"
+    bad = [row for row in rows if row["verdict"] not in (Verdict.OK, Verdict.INFO)]
+    message = f"{len(rows) - len(bad)} of {len(rows)} steps done" if rows else "nothing needed to be done"
     return [
         CheckResult(name=_DONE, target=database, verdict=Verdict.OK, message=message),
         *(
@@ -125,7 +126,6 @@ def summary(database: str, rows: Sequence[Row], *, dry_run: bool) -> list[CheckR
                 verdict=Verdict(row["verdict"] or Verdict.INCOMPLETE),
                 message=row["message"] or "was planned, and nothing is known of it",
             )
-            for row in rows
-            if row not in well
+            for row in bad
         ),
     ]

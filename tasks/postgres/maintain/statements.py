@@ -1,6 +1,7 @@
 """Statements of maintenance as psycopg.sql objects; nothing here is executed."""
 
 from collections.abc import Sequence
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -9,6 +10,8 @@ from tasks.postgres.inspect.relations import qualified
 from tasks.postgres.maintain.plan import Action, Step
 
 _BUFFERS_SINCE, _ONLY_SINCE = 160000, 180000
+# A commit that wrote something reaches the disk with all that was committed before it.
+FLUSH = sql.SQL("SELECT pg_logical_emit_message(true, 'nightshift', 'maintained')")
 
 
 def statement(steps: Sequence[Step], policy: MaintenancePolicy, server_version_num: int) -> sql.Composed:
@@ -18,20 +21,32 @@ def statement(steps: Sequence[Step], policy: MaintenancePolicy, server_version_n
         return sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(targets[0])
     if step.action is Action.DROP_LEFTOVER:
         return sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(targets[0])
-    options = _options(step, policy, server_version_num)
-    verb = "ANALYZE" if step.action is Action.ANALYZE else "VACUUM"
-    # From 18 on a table that others inherit from would take them with it, which are steps of their own.
-    only = sql.SQL("ONLY " if server_version_num >= _ONLY_SINCE else "")
-    return sql.SQL("{} ({}) {}").format(
-        sql.SQL(verb),
-        sql.SQL(", ").join(map(sql.SQL, options)),
-        sql.SQL(", ").join(only + target for target in targets),
+    only = _only(server_version_num)
+    return sql.SQL("{} {}{}").format(
+        sql.SQL(_verb(step, policy, server_version_num)), sql.SQL(only), sql.SQL(f", {only}").join(targets)
     )
 
 
 def methods_of(steps: Sequence[Step], policy: MaintenancePolicy, server_version_num: int) -> list[str]:
     """The statement of each step, as a person would type it."""
-    return [statement([step], policy, server_version_num).as_string() for step in steps]
+    return [_method(step, policy, server_version_num) for step in steps]
+
+
+def _method(step: Step, policy: MaintenancePolicy, server_version_num: int) -> str:
+    if step.action in (Action.REINDEX, Action.DROP_LEFTOVER):
+        return statement([step], policy, server_version_num).as_string()
+    # Thousands of tables may be listed: as text, their names quoted as in all that a person reads.
+    return f"{_verb(step, policy, server_version_num)} {_only(server_version_num)}{step.target}"
+
+
+def _only(server_version_num: int) -> LiteralString:
+    # From 18 on a table that others inherit from would take them with it, which are steps of their own.
+    return "ONLY " if server_version_num >= _ONLY_SINCE else ""
+
+
+def _verb(step: Step, policy: MaintenancePolicy, server_version_num: int) -> str:
+    verb = "ANALYZE" if step.action is Action.ANALYZE else "VACUUM"
+    return f"{verb} ({', '.join(_options(step, policy, server_version_num))})"
 
 
 def _options(step: Step, policy: MaintenancePolicy, server_version_num: int) -> list[str]:
@@ -58,8 +73,13 @@ def database_statistics(server_version_num: int) -> sql.SQL | None:
 
 
 def settings(policy: MaintenancePolicy) -> dict[str, str]:
-    """Session settings that make maintenance as gentle as the policy says."""
+    """Session settings that make maintenance as gentle as the policy says.
+
+    No table waits for the disk, or for a synchronous standby: what a crash takes of a vacuum is done again, and
+    `FLUSH` at the end makes all of it durable.
+    """
     return {
+        "synchronous_commit": "off",
         "vacuum_cost_delay": f"{policy.vacuum_cost_delay_ms}ms",
         "vacuum_cost_limit": str(policy.vacuum_cost_limit),
     }
