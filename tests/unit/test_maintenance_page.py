@@ -12,7 +12,7 @@ MAINTAIN, INSPECT = ROOT / "tasks" / "postgres" / "maintain", ROOT / "tasks" / "
 SPEAKING = [
     *(MAINTAIN / f"{name}.py" for name in ("gates", "rest", "indexes", "tables", "batches", "carry_out", "database")),
     *(MAINTAIN / f"{name}.py" for name in ("plan", "session")),
-    *(INSPECT / f"{name}.py" for name in ("bloat", "table_bloat", "relations", "age")),
+    *(INSPECT / f"{name}.py" for name in ("bloat", "measuring", "table_bloat", "relations", "age")),
     ROOT / "tasks" / "postgres" / "lock.py",
 ]
 # What is no reason: names of checks, reasons for doing a step, numbers of what was done, and parts of longer sentences.

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from tasks.base.maintenance import MaintenancePolicy
 from tasks.postgres.inspect.age import age_check
-from tasks.postgres.inspect.bloat import Bloat, estimated_bytes, fresh_bytes
+from tasks.postgres.inspect.bloat import Bloat, estimated_bytes
+from tasks.postgres.inspect.measuring import fresh_bytes, fresh_hash_bytes, measure
 from tasks.postgres.inspect.relations import Index, Inspection, ServerFacts, Table
 from tasks.postgres.maintain.batches import batches
 from tasks.postgres.maintain.plan import Action, plan
@@ -118,6 +119,23 @@ def test_an_estimate_grows_with_rows_and_shrinks_with_fillfactor(rows, width, fi
 @given(st.integers(1, 10**6), st.integers(1, 10**4), st.floats(0, 100), st.integers(10, 100))
 def test_a_rebuild_is_never_thought_larger_than_the_index(leaves, internal, density, fillfactor):
     assert 0 < fresh_bytes(leaves, internal, density, fillfactor, 8192) <= (leaves + internal + 1) * 8192
+
+
+# Seen on PostgreSQL 18: fresh builds on unique keys.
+@pytest.mark.parametrize(
+    ("entries", "built_pages"),
+    [(0, 4), (1, 4), (500, 4), (1000, 6), (20_000, 130), (78_000, 258), (80_000, 514), (157_000, 514), (160_000, 642),
+     (200_000, 822), (240_000, 1026), (260_000, 1026), (320_000, 1282), (390_000, 1353), (640_000, 2562)],
+)  # fmt: skip
+def test_a_fresh_hash_index_is_never_thought_smaller_than_it_is(entries, built_pages):
+    pages = fresh_hash_bytes(entries, 75, 8192) / 8192
+    assert built_pages <= pages <= 2 * built_pages + 2
+
+
+def test_of_a_brin_index_it_is_said_what_may_be_wrong_with_it():
+    known = measure(None, FACTS, index(1, method="brin", name="it's"))
+    assert (known.waste_share, known.trust) == (None, "none")
+    assert "SELECT brin_summarize_new_values('public.\"it''s\"')" in known.reason
 
 
 def test_an_index_of_no_leaf_pages_needs_its_meta_page():

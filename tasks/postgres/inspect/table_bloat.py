@@ -14,8 +14,9 @@ from tasks.base import stopping
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres import queries
 from tasks.postgres.connection import lost
-from tasks.postgres.inspect.bloat import Bloat, cannot_measure, unknown
+from tasks.postgres.inspect.bloat import Bloat, unknown
 from tasks.postgres.inspect.budget import Budget, Session
+from tasks.postgres.inspect.measuring import cannot_measure
 from tasks.postgres.inspect.relations import ServerFacts, Table
 
 # Page header; a row's header with its line pointer, and the alignment of rows (storage/bufpage.h, htup_details.h).

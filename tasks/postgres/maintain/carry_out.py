@@ -11,8 +11,9 @@ from tasks.base.errors import RefusedError
 from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.system import Database
 from tasks.base.words import CheckResult, Frozen, Verdict
-from tasks.postgres.inspect.bloat import Baseline, Bloat, measure_suspects, suspect
+from tasks.postgres.inspect.bloat import Baseline, Bloat, suspect
 from tasks.postgres.inspect.budget import Budget
+from tasks.postgres.inspect.measuring import measure_suspects
 from tasks.postgres.inspect.relations import Index, Inspection, inspect, read_indexes
 from tasks.postgres.inspect.table_bloat import measure_tables, table_checks
 from tasks.postgres.maintain import indexes, statements
@@ -71,7 +72,7 @@ def checks_of(database: str, planned: Planned, policy: MaintenancePolicy) -> lis
         CheckResult(
             name="index bloat",
             target=f"{database} {by_oid[oid].label}",
-            verdict=Verdict.SKIP if by_oid[oid].method == "btree" else Verdict.INFO,
+            verdict=Verdict.SKIP if by_oid[oid].method in ("btree", "hash") else Verdict.INFO,
             message=bloat.reason,
         )
         for oid, bloat in planned.bloat.items()

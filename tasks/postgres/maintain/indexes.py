@@ -13,7 +13,8 @@ from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.words import Verdict
 from tasks.postgres import queries
 from tasks.postgres.connection import lost
-from tasks.postgres.inspect.bloat import Baseline, measure
+from tasks.postgres.inspect.bloat import Baseline
+from tasks.postgres.inspect.measuring import measure
 from tasks.postgres.inspect.relations import Index, ServerFacts, qualified
 from tasks.postgres.maintain import statements
 from tasks.postgres.maintain.gates import closed, disk_closed, watching

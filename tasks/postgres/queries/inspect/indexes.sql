@@ -6,7 +6,8 @@ SELECT c.oid::bigint, i.indrelid::bigint, n.nspname::text, c.relname::text, r.re
             ELSE coalesce(pg_relation_size(c.oid), 0) END, greatest(c.reltuples, 0)::bigint,
        i.indisvalid AND i.indisready AND i.indislive, i.indisunique, i.indisexclusion,
        i.indpred IS NOT NULL, i.indexprs IS NOT NULL,
-       coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'), 90),
+       coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'),
+                CASE m.amname WHEN 'hash' THEN 75 WHEN 'spgist' THEN 80 ELSE 90 END),
        coalesce(nullif(pg_tablespace_location(c.reltablespace), ''), ''), pg_stat_get_numscans(c.oid)
 FROM pg_index i
 JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i' AND c.relpersistence <> 't'
