@@ -9,7 +9,7 @@ from tasks.base.errors import ConfigurationError, IncompleteError, ToolFailedErr
 from tasks.base.programs import Program, run
 from tasks.base.security import SecurityPolicy, place_of
 from tasks.base.words import Frozen
-from tasks.scanners.programs import Scanner
+from tasks.scanners.programs import Scanner, without_settings
 
 _NOTHING_MADE = "0001-01-01"
 
@@ -39,17 +39,28 @@ def prepare_database(trivy: Scanner, policy: SecurityPolicy, folder: Path) -> Da
 
 
 def _fetch(trivy: Scanner, policy: SecurityPolicy, folder: Path) -> None:
-    mirrors = ("--db-repository", ",".join(policy.database.mirrors)) if policy.database.mirrors else ()
+    """From the first mirror that gives it. Trivy itself, given several, gives up at one that does not answer."""
+    asked = [(("--db-repository", mirror), mirror) for mirror in policy.database.mirrors]
+    refused = []
+    for options, name in asked or [((), "Trivy's own repositories")]:
+        try:
+            run(_download(trivy, folder, options, policy.timeout_seconds / max(1, len(asked))))
+        except ToolFailedError as error:
+            refused.append(f"{name} ({error})")
+        else:
+            return
+    raise ToolFailedError(
+        f"no vulnerability database came from {'; '.join(refused)}; name a mirror in security.database.mirrors, or a "
+        "folder in security.database.folder",
+        retryable=True,
+    )
+
+
+def _download(trivy: Scanner, folder: Path, options: tuple[str, ...], deadline_seconds: float) -> Program:
     arguments = (trivy.path, "image", "--download-db-only", "--quiet", "--no-progress", "--cache-dir", str(folder))
-    try:
-        run(Program(arguments=(*arguments, *mirrors), deadline_seconds=policy.timeout_seconds))
-    except ToolFailedError as error:
-        asked = ", ".join(policy.database.mirrors) or "Trivy's own repositories"
-        raise ToolFailedError(
-            f"no vulnerability database came from {asked}: {error}; name a mirror in security.database.mirrors, or a "
-            "folder in security.database.folder",
-            retryable=True,
-        ) from None
+    return Program(
+        arguments=(*arguments, *options), environment=without_settings(), deadline_seconds=deadline_seconds, cwd=folder
+    )
 
 
 def _checked(folder: Path, policy: SecurityPolicy) -> Database:

@@ -1,6 +1,7 @@
 """Which scanner program runs: its version and checksum are held against what is allowed and what is known to be bad."""
 
 import hashlib
+import os
 import re
 import shutil
 from pathlib import Path
@@ -58,6 +59,11 @@ def find_scanner(name: str, allowed: ScannerProgram) -> Scanner:
             f"{path} is {name} {version}; security.{name}.versions allows {', '.join(allowed.versions)}: install one"
         )
     return Scanner(path=str(path), version=version, sha256=digest)
+
+
+def without_settings() -> dict[str, str | None]:
+    """The change of environment that keeps the host's settings from Trivy: TRIVY_SEVERITY and its like hide."""
+    return {name: None for name in os.environ if name.startswith("TRIVY_")}
 
 
 def _version(name: str, path: Path) -> str:

@@ -1,6 +1,5 @@
 """Scans by Trivy: image, fs, config, rootfs. Its report decides how a scan ended, never its exit code."""
 
-import os
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,11 +15,15 @@ from tasks.base.words import Frozen
 from tasks.scanners import trivy_report
 from tasks.scanners.database import Database
 from tasks.scanners.limits import require_readable, run_scanner
-from tasks.scanners.programs import Scanner
+from tasks.scanners.programs import Scanner, without_settings
+from tasks.scanners.silencers import silenced_places
 
 # Exit code 1 may be a finding or a fatal error: the report tells. Trivy's own limit would end it without a word.
 _ALWAYS = ("--format", "json", "--quiet", "--skip-version-check", "--timeout", "87600h")
 _MEANINGLESS_CODES = (0, 1)
+# Trivy passes over secrets in tests, examples, documents and vendored code; in a source tree they are as readable.
+_RULES_FILE = "secret.yaml"
+_EVERYWHERE = "disable-allow-rules: [tests, examples, vendor, markdown, locale-dir]\n"
 
 
 class Kind(StrEnum):
@@ -84,6 +87,7 @@ def _look(job: Job, trivy: Scanner, policy: SecurityPolicy, database: Database |
         if isinstance(database, Database):
             (folder / "cache").mkdir()
             (folder / "cache" / "db").symlink_to(database.folder / "db")
+        (folder / _RULES_FILE).write_text(_EVERYWHERE)
         report = folder / "report.json"
         finished = run_scanner(
             Program(
@@ -95,7 +99,22 @@ def _look(job: Job, trivy: Scanner, policy: SecurityPolicy, database: Database |
                 cwd=folder,
             )
         )
-        return trivy_report.read(report, job.scope, str(job.kind), finished.stderr_tail)
+        found = _read(report, job, finished.stderr_tail)
+    if job.kind is Kind.CONFIGURATION:
+        found += silenced_places(place_of(job.target.path), job.scope)
+    return found
+
+
+def _read(report: Path, job: Job, said: str) -> list[Finding]:
+    try:
+        return trivy_report.read(report, job.scope, str(job.kind), said)
+    except ToolFailedError as error:
+        if isinstance(job.target, Folder) or job.target.archive:
+            raise
+        raise ToolFailedError(
+            f"{error}; try 'docker pull {job.target.reference}', and look at reference, username and password of "
+            f"'{job.target.name}' in security.images"
+        ) from None
 
 
 def arguments(job: Job, policy: SecurityPolicy, folder: Path) -> tuple[str, ...]:
@@ -105,6 +124,7 @@ def arguments(job: Job, policy: SecurityPolicy, folder: Path) -> tuple[str, ...]
     looks_for = ("--scanners", _LOOKS_FOR[job.kind], "--skip-db-update") if job.needs_database else ()
     offline = ("--offline-scan", "--skip-java-db-update") if policy.offline and job.needs_database else ()
     checks = ("--skip-check-update",) if policy.offline else ()
+    secrets = ("--secret-config", str(folder / _RULES_FILE)) if job.kind is Kind.FILESYSTEM else ()
     if isinstance(job.target, Folder):
         target: tuple[str, ...] = ("--", str(place_of(job.target.path)))
     elif job.target.archive:
@@ -112,12 +132,12 @@ def arguments(job: Job, policy: SecurityPolicy, folder: Path) -> tuple[str, ...]
     else:
         target = ("--", str(job.target.reference))
     modules = ("--module-dir", str(folder / "modules"))
-    return (str(job.kind), *_ALWAYS, *report, *cache, *modules, *looks_for, *offline, *checks, *target)
+    return (str(job.kind), *_ALWAYS, *report, *cache, *modules, *looks_for, *secrets, *offline, *checks, *target)
 
 
 def _environment(job: Job) -> dict[str, str | None]:
-    """Without settings of the host (TRIVY_SEVERITY and the like hide findings), with the registry's credentials."""
-    environment: dict[str, str | None] = {name: None for name in os.environ if name.startswith("TRIVY_")}
+    """Without settings of the host, with the registry's credentials."""
+    environment = without_settings()
     if isinstance(job.target, Image) and job.target.username and job.target.password:
         environment["TRIVY_USERNAME"] = resolve(job.target.username)
         environment["TRIVY_PASSWORD"] = resolve(job.target.password)

@@ -1,5 +1,6 @@
 """Scans by the real Trivy and gitleaks: what is there is found, and what was not looked at is never clean."""
 
+import hashlib
 import io
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +22,9 @@ from tasks.base.clock import utc_now
 from tasks.base.findings import ScanState, Severity
 from tasks.base.security import SecurityPolicy
 from tasks.scanners.plan import gitleaks_scans, trivy_scans
+from tasks.scanners.silencers import silenced_places
 from tasks.scanners.trivy import Kind
+from tests.real.registry import registry
 
 TOOLS = Path(sys.prefix) / "tools" / "bin"
 
@@ -58,6 +62,11 @@ def scans(policy, folder, *kinds):
     return {scope: look() for scope, look in asked}
 
 
+def made(folder):
+    folder.mkdir()
+    return folder
+
+
 def one(policy, folder):
     (scan,) = scans(policy, folder).values()
     return scan
@@ -83,34 +92,37 @@ def work_tree(tmp_path, planted):
     return planted
 
 
-def image(path, files, name="app:1"):
-    """A tar as docker save writes it, with one layer of those files; every content has a digest of its own."""
-    layer, made = io.BytesIO(), utc_now()
+def layers(files):
+    """Configuration and layer of an image of those files; every content has a digest of its own."""
+    layer, made = io.BytesIO(), utc_now().isoformat()
     with tarfile.open(fileobj=layer, mode="w") as tar:
         for place, text in files.items():
-            entry = tarfile.TarInfo(place)
-            entry.size = len(text.encode())
-            tar.addfile(entry, io.BytesIO(text.encode()))
-    import hashlib
+            _add(tar, place, text.encode())
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "created": made,
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
+        "history": [{"created": made, "created_by": "COPY"}],
+    }
+    return json.dumps(config).encode(), layer.getvalue()
 
-    digest = hashlib.sha256(layer.getvalue()).hexdigest()
-    config = json.dumps(
-        {
-            "architecture": "amd64",
-            "os": "linux",
-            "created": made.isoformat(),
-            "config": {},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
-            "history": [{"created": made.isoformat(), "created_by": "COPY"}],
-        }
-    ).encode()
+
+def image(path, files, name="app:1"):
+    """A tar as docker save writes it, with one layer of those files."""
+    config, layer = layers(files)
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"
     manifest = json.dumps([{"Config": config_name, "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
     with tarfile.open(path, "w") as tar:
-        for place, data in ((config_name, config), ("layer.tar", layer.getvalue()), ("manifest.json", manifest)):
-            entry = tarfile.TarInfo(place)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
+        for place, data in ((config_name, config), ("layer.tar", layer), ("manifest.json", manifest)):
+            _add(tar, place, data)
+
+
+def _add(tar, place, data):
+    entry = tarfile.TarInfo(place)
+    entry.size = len(data)
+    tar.addfile(entry, io.BytesIO(data))
 
 
 def python_package(name, version):
@@ -195,13 +207,78 @@ def test_silence_hidden_in_the_scanned_folder_silences_nothing(vulnerabilities, 
     (planted / ".gitleaks.toml").write_text('[[rules]]\nid = "nothing"\nregex = "x^"\n')
     (planted / ".gitleaksignore").write_text("settings.ini:generic-api-key:2\n")
     (planted / ".trivyignore").write_text("CVE-2019-19844\n")
+    (planted / ".trivyignore.yaml").write_text("vulnerabilities: [{id: CVE-2019-19844}]\n")
+    (planted / "trivy.yaml").write_text("scan: {skip-files: ['**/*']}\nvulnerability: {ignore-status: [fixed]}\n")
+    (planted / "trivy-secret.yaml").write_text("disable-rules: [aws-access-key-id, aws-secret-access-key]\n")
     text = (planted / "settings.ini").read_text().splitlines()
-    (planted / "settings.ini").write_text("".join(f"{line} # gitleaks:allow\n" for line in text))
+    (planted / "settings.ini").write_text("".join(f"{line} # gitleaks:allow trivy:ignore:*\n" for line in text))
     monkeypatch.setenv("TRIVY_SEVERITY", "LOW")
+    monkeypatch.setenv("TRIVY_IGNORE_STATUS", "fixed")
     monkeypatch.chdir(planted)
     result = scans(policy(vulnerabilities, filesystems=folder(planted), folders=folder(planted)), tmp_path)
-    assert "CVE-2019-19844" in {rule for rule, _ in found(result["trivy fs app"])}
+    rules = {rule for rule, _ in found(result["trivy fs app"])}
+    assert rules == {"CVE-2019-19844", "CVE-2024-22195", "aws-access-key-id", "aws-secret-access-key"}
     assert {rule for rule, _ in found(result["gitleaks dir app"])} == {"aws-access-token", "generic-api-key"}
+
+
+def test_a_comment_that_silences_trivy_is_a_finding_itself(vulnerabilities, tmp_path):
+    place = tmp_path / "deploy"
+    place.mkdir()
+    (place / "Dockerfile").write_text("FROM debian:12\n#trivy:ignore:DS-0002\nUSER root\nHEALTHCHECK CMD true\n")
+    (place / "main.tf").write_text('#tfsec:ignore:*\nresource "aws_s3_bucket" "b" {\n  bucket = "x"\n}\n')
+    scan = one(policy(vulnerabilities, configurations=folder(place)), tmp_path)
+    assert scan.state is ScanState.FINDINGS, "Trivy alone calls it clean"
+    assert found(scan) == {("silenced-inline", "Dockerfile:2"), ("silenced-inline", "main.tf:1")}
+    assert "trivy:ignore:DS-0002" in next(one.title for one in scan.findings if "Docker" in one.location)
+    # Moved lines make no other finding of it.
+    (place / "main.tf").write_text("\n\n" + (place / "main.tf").read_text())
+    moved = silenced_places(place, "trivy config app")
+    assert {finding.identity for finding in moved} == {finding.identity for finding in scan.findings}
+    assert {finding.location for finding in moved} == {"Dockerfile:2", "main.tf:3"}
+
+
+def test_a_secret_in_a_folder_of_tests_or_a_document_is_found(vulnerabilities, planted, tmp_path):
+    for name in ("tests/settings.ini", "examples/settings.ini", "vendor/settings.ini", "settings.md"):
+        (planted / name).parent.mkdir(exist_ok=True)
+        (planted / name).write_text((planted / "settings.ini").read_text())
+    scan = one(policy(vulnerabilities, filesystems=folder(planted)), tmp_path)
+    places = {place.partition(":")[0] for rule, place in found(scan) if rule == "aws-access-key-id"}
+    assert places == {
+        "settings.ini", "tests/settings.ini", "examples/settings.ini", "vendor/settings.ini", "settings.md",
+    }  # fmt: skip
+
+
+def test_the_database_comes_from_the_first_mirror_that_gives_it(vulnerabilities, planted, tmp_path, monkeypatch):
+    # What the host sets for Trivy does not lead elsewhere.
+    monkeypatch.setenv("TRIVY_DB_REPOSITORY", "127.0.0.1:1/nowhere")
+    with registry() as empty, registry() as good:
+        mirrors = ["127.0.0.1:1/trivy-db", f"{empty.address}/trivy-db", good.hold_database(vulnerabilities)]
+        asked = {"offline": False, "filesystems": [*folder(planted), {"name": "other", "path": str(planted)}]}
+        result = scans(policy(vulnerabilities, **asked, database={"mirrors": mirrors}), made(tmp_path / "one"))
+        assert {scan.state for scan in result.values()} == {ScanState.FINDINGS}, [one.reason for one in result.values()]
+        assert all("CVE-2019-19844" in {rule for rule, _ in found(scan)} for scan in result.values())
+        assert (404, "/v2/trivy-db/manifests/2") in empty.asked
+        assert len([path for _, path in good.asked if "/blobs/" in path]) == 1, "fetched once for all scans"
+        none = scans(policy(vulnerabilities, **asked, database={"mirrors": mirrors[:2]}), made(tmp_path / "two"))
+    assert {scan.state for scan in none.values()} == {ScanState.FAILED}
+    assert all("connection refused" in scan.reason and "NOT_FOUND" in scan.reason for scan in none.values())
+
+
+def test_an_image_is_pulled_with_the_credentials_of_its_registry(vulnerabilities, tmp_path, monkeypatch):
+    password = f"pulls-{uuid.uuid4().hex}"
+    monkeypatch.setenv("PULL_USER", "puller")
+    monkeypatch.setenv("PULL_PASSWORD", password)
+    config, layer = layers(python_package("django", "1.2"))
+    kinds = ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar")
+    with registry(f"puller:{password}") as asked:
+        image = {"name": "app", "reference": asked.hold("team/app", "latest", kinds[0], config, kinds[1], layer)}
+        known = {"username": "env:PULL_USER", "password": "env:PULL_PASSWORD"}
+        pulled = one(policy(vulnerabilities, images=[image | known]), tmp_path)
+        stranger = one(policy(vulnerabilities, images=[image]), tmp_path)
+    assert {rule for rule, _ in found(pulled)} == {"CVE-2019-19844"}, pulled.reason
+    assert (stranger.state, stranger.findings) == (ScanState.FAILED, ())
+    assert "security.images" in stranger.reason
+    assert password not in repr((pulled, stranger))
 
 
 @pytest.mark.parametrize(
