@@ -48,6 +48,11 @@ def as_scan(scope: str, tool: str, look: Callable[[], list[Finding]], database_a
         state, reason = ScanState.INCOMPLETE, str(error)
     except NightshiftError as error:
         state, reason = ScanState.FAILED, str(error)
+    except OSError as error:
+        state = ScanState.FAILED
+        reason = (
+            f"{error.filename or 'what the scan writes'}: {error.strerror}; mend that on this host, then scan again"
+        )
     return Scan(
         scope=scope,
         state=state,

@@ -40,13 +40,12 @@ def prepare_database(trivy: Scanner, policy: SecurityPolicy, folder: Path) -> Da
 
 def _fetch(trivy: Scanner, policy: SecurityPolicy, folder: Path) -> None:
     """From the first mirror that gives it. Trivy itself, given several, gives up at one that does not answer."""
-    asked = [(("--db-repository", mirror), mirror) for mirror in policy.database.mirrors]
-    refused = []
-    for options, name in asked or [((), "Trivy's own repositories")]:
+    mirrors, refused = policy.database.mirrors or ("",), []
+    for mirror in mirrors:
         try:
-            run(_download(trivy, folder, options, policy.timeout_seconds / max(1, len(asked))))
+            run(_download(trivy, folder, mirror, policy.timeout_seconds / len(mirrors)))
         except ToolFailedError as error:
-            refused.append(f"{name} ({error})")
+            refused.append(f"{mirror or 'its own repositories'} ({error})")
         else:
             return
     raise ToolFailedError(
@@ -56,10 +55,11 @@ def _fetch(trivy: Scanner, policy: SecurityPolicy, folder: Path) -> None:
     )
 
 
-def _download(trivy: Scanner, folder: Path, options: tuple[str, ...], deadline_seconds: float) -> Program:
+def _download(trivy: Scanner, folder: Path, mirror: str, deadline_seconds: float) -> Program:
     arguments = (trivy.path, "image", "--download-db-only", "--quiet", "--no-progress", "--cache-dir", str(folder))
+    chosen = ("--db-repository", mirror) if mirror else ()
     return Program(
-        arguments=(*arguments, *options), environment=without_settings(), deadline_seconds=deadline_seconds, cwd=folder
+        arguments=(*arguments, *chosen), environment=without_settings(), deadline_seconds=deadline_seconds, cwd=folder
     )
 
 

@@ -100,7 +100,7 @@ def _look(job: Job, trivy: Scanner, policy: SecurityPolicy, database: Database |
             )
         )
         found = _read(report, job, finished.stderr_tail)
-    if job.kind is Kind.CONFIGURATION:
+    if job.kind is Kind.CONFIGURATION and isinstance(job.target, Folder):
         found += silenced_places(place_of(job.target.path), job.scope)
     return found
 

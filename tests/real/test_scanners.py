@@ -20,6 +20,7 @@ from deployments.demo.vulnerabilities import write_database
 from tasks.base import stopping
 from tasks.base.clock import utc_now
 from tasks.base.findings import ScanState, Severity
+from tasks.base.scans import as_scan
 from tasks.base.security import SecurityPolicy
 from tasks.scanners.plan import gitleaks_scans, trivy_scans
 from tasks.scanners.silencers import silenced_places
@@ -373,6 +374,57 @@ def test_a_scanner_that_does_not_end_well_is_not_clean(vulnerabilities, planted,
     scan = one(asked, tmp_path)
     assert (scan.state, scan.findings) == (state, ())
     assert says in scan.reason
+
+
+@pytest.mark.parametrize("command", ["git", "dir"])
+@pytest.mark.parametrize(
+    ("script", "state", "says"),
+    [
+        ("sleep 60", ScanState.INCOMPLETE, "security.timeout_seconds"),
+        ("kill -9 $$", ScanState.FAILED, "signal 9"),
+        ("echo '1 commits scanned.' >&2", ScanState.FAILED, "no report"),
+        ("echo 'ERR git ended badly' >&2; exit 1", ScanState.FAILED, ""),
+        (
+            'for i in "$@"; do case $i in */report.json) echo "{" > $i;; esac; done; echo "1 commits scanned." >&2',
+            ScanState.FAILED,
+            "no report",
+        ),
+    ],
+)
+def test_gitleaks_that_does_not_end_well_is_not_clean(
+    vulnerabilities, work_tree, tmp_path, command, script, state, says
+):
+    program = wrapper(tmp_path / "gitleaks", script)
+    where = "repositories" if command == "git" else "folders"
+    scan = one(policy(vulnerabilities, **{where: folder(work_tree)}, gitleaks=program, timeout_seconds=1), tmp_path)
+    assert scan.scope == f"gitleaks {command} app"
+    assert not scan.state.is_complete
+    assert scan.findings == ()
+    assert says in scan.reason
+    if says:
+        assert scan.state is state
+
+
+@pytest.mark.parametrize("name", ["trivy", "gitleaks"])
+def test_a_report_that_does_not_fit_the_disk_is_no_clean_scan(vulnerabilities, planted, tmp_path, name):
+    # The real scanner, that may write no more than half a KiB of its report.
+    full = f'ulimit -f 1; exec {TOOLS / name} "$@"'
+    program = {name: wrapper(tmp_path / name, full)}
+    what = {"filesystems": folder(planted)} if name == "trivy" else {"folders": folder(planted)}
+    scan = one(policy(vulnerabilities, **what, **program), tmp_path)
+    assert (scan.state, scan.findings) == (ScanState.FAILED, ())
+    assert scan.reason
+
+
+def test_what_nightshift_itself_cannot_write_fails_the_scan_with_a_sentence():
+    def look():
+        with Path("/dev/full").open("wb", buffering=0) as full:
+            full.write(b"rules")
+        return []
+
+    scan = as_scan("trivy fs app", "trivy", look)
+    assert scan.state is ScanState.FAILED
+    assert "No space left on device" in scan.reason
 
 
 @pytest.mark.parametrize(

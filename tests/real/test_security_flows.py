@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from prefect.client.orchestration import get_client
 
 from deployments.demo.certificates import make
 from deployments.demo.planted import KEY_ID, SECRET, plant
-from deployments.demo.vulnerabilities import write_database
+from deployments.demo.vulnerabilities import ENTRIES, write_database
 from flows.security_audit import security_audit
 from flows.security_check import security_check
 from flows.security_scan import security_scan
+from tasks.base.clock import utc_now
 from tasks.base.errors import IncompleteError, NightshiftError
 from tasks.base.words import Verdict
 from tests.real.conftest import change_system
@@ -59,8 +61,15 @@ def test_the_ledger_follows_a_finding_from_scan_to_scan(scanned, tmp_path):
     assert statuses(first)["CVE-2019-19844"] == "open"
     (scanned / "requirements.txt").write_text("jinja2==3.1.2\n")
     except_(tmp_path, rule="CVE-2024-22195")
+    # What was MEDIUM is HIGH from today on.
+    write_database(tmp_path / "vulnerabilities", tuple((*one[:2], "HIGH", *one[3:]) for one in ENTRIES))
     second = security_scan("acme")
     rows = {row["rule"]: row for row in second.rows}
+    worse = rows["CVE-2024-22195"]
+    assert (worse["change"], worse["severity"]) == ("worse", "HIGH")
+    seen, due = (datetime.fromisoformat(worse[name]) for name in ("last_seen", "due_at"))
+    assert due - seen == timedelta(days=7)
+    assert any("1 finding of a higher severity" in check.message for check in second.checks)
     assert (rows["CVE-2019-19844"]["status"], rows["CVE-2024-22195"]["status"]) == ("fixed", "exempt")
     assert rows["CVE-2019-19844"]["first_seen"] == first.rows[0]["first_seen"]
     # No program, nothing known: what is open stays open.
@@ -81,10 +90,6 @@ def test_an_overdue_finding_is_red_until_it_is_gone(scanned):
 
 
 def test_an_incomplete_scan_is_no_success(scanned, tmp_path):
-    from datetime import timedelta
-
-    from tasks.base.clock import utc_now
-
     write_database(tmp_path / "vulnerabilities", made_at=utc_now() - timedelta(days=30))
     with pytest.raises(IncompleteError, match="the limit is 48 h"):
         security_scan("acme")

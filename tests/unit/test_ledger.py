@@ -175,14 +175,90 @@ def test_what_is_read_back_is_what_was_recorded(tmp_path_factory, scans):
     assert fold(Book(store, "acme").scans(), due_time(system())) == ledger(*scans)
 
 
-def test_what_two_hosts_record_at_a_time_is_whole(tmp_path):
-    store = LocalStore(tmp_path)
-    one, other = Book(store, "acme"), Book(store, "acme")
-    one.record(*scan(START, finding()))
-    other.record(*scan(START + DAY, finding(), finding("CVE-2")))
-    assert fold(Book(store, "acme").scans(), due_time(system())) == ledger(
-        scan(START, finding()), scan(START + DAY, finding(), finding("CVE-2"))
-    )
+class Killed(Exception):
+    """The run ended at once."""
+
+
+class KillingStore(LocalStore):
+    """A folder whose writer is killed, before or after the object is there."""
+
+    dies = ""
+
+    def put(self, key, data, **how):
+        dies, self.dies = self.dies, ""
+        if dies == "before":
+            raise Killed
+        super().put(key, data, **how)
+        if dies == "after":
+            raise Killed
+
+
+@settings(deadline=None, max_examples=25)
+@given(histories(), st.data())
+def test_two_hosts_and_killed_runs_leave_whole_scans_only(tmp_path_factory, scans, data):
+    """Each host reads when its run begins and then writes, whatever the other wrote meanwhile."""
+    folder = tmp_path_factory.mktemp("ledger")
+    stores = [KillingStore(folder), KillingStore(folder)]
+    books = [Book(store, "acme") for store in stores]
+    kept = []
+    for run_id, one in scans:
+        host = data.draw(st.integers(0, 1))
+        stores[host].dies = data.draw(st.sampled_from(["", "", "before", "after"]))
+        killed = stores[host].dies
+        try:
+            books[host].record(run_id, one)
+        except Killed:
+            books[host] = Book(stores[host], "acme")
+        if killed != "before":
+            kept.append((run_id, one))
+        if killed == "after" and data.draw(st.booleans()):
+            books[host].record(run_id, one)  # the task was tried again
+    assert fold(Book(stores[0], "acme").scans(), due_time(system())) == ledger(*kept)
+
+
+def by_hand(scans, identity, due):
+    """Opening, due time and number of returns of one finding, told plainly."""
+    opened = due_at = severity = None
+    is_open, returns = False, 0
+    for _, one in sorted(scans, key=lambda item: item[1].finished_at):
+        found = next((finding for finding in one.findings if finding.identity == identity), None)
+        at = one.finished_at
+        if found is not None and not is_open:
+            returns += opened is not None
+            is_open, opened, due_at, severity = True, at, due(found, at), found.severity
+        elif found is not None and found.severity.rank < severity.rank:
+            asked = due(found, at)
+            due_at, severity = min(filter(None, (due_at, asked)), default=None), found.severity
+        elif found is not None and found.severity.rank > severity.rank:
+            due_at, severity = due(found, opened), found.severity
+        elif found is None and is_open and one.state.is_complete and one.scope == SCOPE_OF[identity]:
+            is_open = False
+    return opened, due_at, returns, is_open
+
+
+SCOPE_OF = {
+    finding(rule=f"CVE-{number}", scope=scope).identity: scope
+    for number in (1, 2, 3)
+    for scope in ("trivy image app", "trivy fs app")
+}
+
+
+@settings(deadline=None)
+@given(histories(), st.integers(0, 90), st.integers(0, 90), st.sampled_from(["CVE-1", "CVE-*", "CVE-9"]))
+def test_deadlines_returns_and_exceptions_are_as_told_plainly(scans, days, ends, pattern):
+    now, entry_of = START + days * DAY, ledger(*scans)
+    covered = [exemption((START + ends * DAY).date(), rule=pattern)]
+    for identity, entry in entry_of.items():
+        told = entry.opened_at, entry.due_at, entry.reopened_count, entry.fixed_at is None
+        assert told == by_hand(scans, identity, due_time(system()))
+    for row in rows_of(system(), entry_of.values(), covered, now, None):
+        entry = entry_of[row["identity"]]
+        holds = ends >= days and entry.finding.rule in ("CVE-1",) * (pattern == "CVE-1") + tuple(
+            f"CVE-{number}" for number in (1, 2, 3) if pattern == "CVE-*"
+        )
+        overdue = entry.due_at is not None and entry.due_at < now
+        wanted = Status.EXEMPT if holds else Status.OVERDUE if overdue else Status.OPEN
+        assert row["status"] == (wanted if entry.fixed_at is None else Status.FIXED)
 
 
 def test_a_finding_that_stays_is_stored_once(tmp_path):
