@@ -68,6 +68,6 @@ def credential_rotation(system: str, credentials: tuple[str, ...] = (), dry_run:
         outcomes = _support.bounded(wanted, 1, lambda one: rotate.submit(run, rotations, one, dry_run), _outcome)
         by_name = {one.credential.name: done for one, done in zip(wanted, outcomes, strict=True)}
         after = before if dry_run else plan.standings(run.system, rotations, credentials)
-        ledger = _security.scan_all(run, ages.scannings([one.credential for one in before], rotations))
+        ledger, _ = _security.scan_all(run, ages.scannings([one.credential for one in before], rotations))
         result = plan.result_of(run.system, run.facts(), after, by_name, ledger.rows, dry_run=dry_run)
         return _support.conclude(run, result, result.attachments)
