@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from flows import _support
-from tasks.base.attachments import Attachment
+from tasks.base.attachments import Attachment, joined
 from tasks.base.clock import utc_now
 from tasks.base.errors import NightshiftError
 from tasks.base.findings import Scan, ScanState
@@ -41,7 +41,7 @@ def scan_scope(run: _support.Run, book: Book, scope: str, look: Callable[[], Sca
 def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> tuple[LedgerResult, list[Attachment]]:
     """All scans, a bounded number at a time, one that fails fails alone; and what they and all before them say.
 
-    The report's further parts are the sections of its page, the trend over months, and SARIF.
+    The report's further parts are the sections of its page, what the scans add to it, the trend over months, and SARIF.
     """
     exempted, book = load_exemptions(run.system.name), Book(run.store, run.system.name)
     end_orphans(_subject(run))
@@ -62,7 +62,8 @@ def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> tuple[LedgerRe
         rows=tuple(rows),
     )
     file = sarif_of(result, scans, former.run_id if former else None)
-    return result, [*sections(rows, exempted, still_open, today), *trend.attachments(), file]
+    of_scans = joined(one for scan in scans for one in scan.attachments)
+    return result, [*sections(rows, exempted, still_open, today), *of_scans, *trend.attachments(), file]
 
 
 def _outcome(scanning: Scanning, future: PrefectFuture[Scan]) -> Scan:

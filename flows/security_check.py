@@ -1,10 +1,11 @@
-"""What is looked at every day: certificates, and what the ledger of findings says today."""
+"""What is looked at every day: certificates, logs, and what the ledger of findings says today."""
 
 from typing import Any
 
 from prefect import flow
 
 from flows import _security, _support
+from tasks.logs.log_review import log_reviews
 from tasks.network.certificate_checks import certificate_checks
 
 FLOW = "security_check"
@@ -26,5 +27,8 @@ def security_check(system: str) -> Any:
     with _support.begin(FLOW, system) as run:
         policy = run.system.security_check
         # Each is a task of its own: lines for who reads the run, findings for the ledger. One that fails fails alone.
-        checks = [*certificate_checks(policy.certificates)]
+        checks = [
+            *certificate_checks(policy.certificates),
+            *log_reviews(run.store, run.system, FLOW, run.run_id),
+        ]
         return _support.conclude(run, *_security.scan_all(run, checks))

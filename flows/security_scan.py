@@ -1,4 +1,4 @@
-"""Scan images and source trees for known vulnerabilities, and keep the ledger of findings with their deadlines."""
+"""Scan images and source trees for known vulnerabilities, review logs, and keep the ledger of findings."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows import _security, _support
 from tasks.base.scratch import scratch_folder
+from tasks.logs.log_review import log_reviews
 from tasks.scanners.plan import trivy_scans
 from tasks.scanners.trivy import Kind
 
@@ -20,11 +21,14 @@ FLOW = "security_scan"
     **_support.HOOKS,
 )
 def security_scan(system: str) -> Any:
-    """Scan the system's images and source trees with Trivy; tell what is new, due and overdue.
+    """Scan the system's images and source trees with Trivy, review its logs; tell what is new, due and overdue.
 
     Args:
         system: Name of the system, as its file in deployments/systems is called.
     """
     with _support.begin(FLOW, system) as run, scratch_folder() as folder:
-        scannings = trivy_scans(run.system.security, folder, Kind.IMAGE, Kind.FILESYSTEM)
+        scannings = [
+            *trivy_scans(run.system.security, folder, Kind.IMAGE, Kind.FILESYSTEM),
+            *log_reviews(run.store, run.system, FLOW, run.run_id),
+        ]
         return _support.conclude(run, *_security.scan_all(run, scannings))

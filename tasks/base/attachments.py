@@ -3,7 +3,7 @@
 A room returns these; `tasks.report.publish` writes the tables as CSV, draws the pictures and stores the files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -130,6 +130,20 @@ class Document(Frozen):
 
 Chart = LineChart | BarChart
 Attachment = Table | LineChart | BarChart | Document
+
+
+def joined(attachments: Iterable[Attachment]) -> tuple[Attachment, ...]:
+    """Tables of one name with their rows together, in the place of the first; pictures as they come."""
+    # A table and its picture may have the same name.
+    found: dict[tuple[bool, str], Attachment] = {}
+    for one in attachments:
+        key = (isinstance(one, Table), one.name)
+        former = found.get(key)
+        if isinstance(one, Table) and isinstance(former, Table):
+            found[key] = former.model_copy(update={"rows": former.rows + one.rows})
+        else:
+            found[key] = one
+    return tuple(found.values())
 
 
 def _check(*columns: npt.NDArray[Any]) -> None:

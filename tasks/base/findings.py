@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from tasks.base.attachments import Attachment
 from tasks.base.words import CheckResult, Frozen
 
 
@@ -75,6 +76,9 @@ class Scan(Frozen):
         default=(),
         exclude=True,
         description="Lines that a check says of this run itself; the ledger does not keep them",
+    )
+    attachments: tuple[Attachment, ...] = Field(
+        default=(), exclude=True, description="Further tables and pictures of this run's report, as `checks`"
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from tasks.base.attachments import Attachment, Table
+from tasks.base.attachments import Attachment, joined
 from tasks.base.words import CheckResult, Frozen
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -27,22 +27,8 @@ class Part(Frozen):
         return cls(
             checks=tuple(check for part in several for check in part.checks),
             rows=tuple(row for part in several for row in part.rows),
-            attachments=_merged([one for part in several for one in part.attachments]),
+            attachments=joined([one for part in several for one in part.attachments]),
         )
-
-
-def _merged(attachments: list[Attachment]) -> tuple[Attachment, ...]:
-    """Tables of one name with their rows together, in the place of the first; pictures as they come."""
-    # A table and its picture may have the same name.
-    found: dict[tuple[bool, str], Attachment] = {}
-    for one in attachments:
-        key = (isinstance(one, Table), one.name)
-        former = found.get(key)
-        if isinstance(one, Table) and isinstance(former, Table):
-            found[key] = former.model_copy(update={"rows": former.rows + one.rows})
-        else:
-            found[key] = one
-    return tuple(found.values())
 
 
 class PerformancePolicy(Frozen):

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from tasks.base.attachments import Attachment
 from tasks.base.clock import utc_now
 from tasks.base.errors import IncompleteError, NightshiftError, StoppedError
 from tasks.base.findings import Finding, Scan, ScanState, merged
@@ -20,6 +21,7 @@ class Looked(Frozen):
     findings: tuple[Finding, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     missing: str = Field(default="", description="Why not all was looked at, and what to do; nothing is closed then")
+    attachments: tuple[Attachment, ...] = ()
 
 
 class PartlySeenError(IncompleteError):
@@ -67,15 +69,14 @@ def as_scan(scope: str, tool: str, look: Callable[[], list[Finding]], database_a
 
 def as_check(scope: str, tool: str, look: Callable[[], Looked]) -> Scan:
     """The scan that a check makes, with the lines of the check; one that fails says so in the scan's own line."""
-    said: tuple[CheckResult, ...] = ()
+    seen = Looked()
 
     def findings() -> list[Finding]:
-        nonlocal said
+        nonlocal seen
         seen = look()
-        said = seen.checks
         if seen.missing:
             raise PartlySeenError(seen.missing, list(seen.findings))
         return list(seen.findings)
 
     scan = as_scan(scope, tool, findings)
-    return scan.model_copy(update={"checks": said})
+    return scan.model_copy(update={"checks": seen.checks, "attachments": seen.attachments})

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tasks.base.capacity import CapacityPolicy
 from tasks.base.credentials import Credentials
+from tasks.base.log_review import LogReviewPolicy
 from tasks.base.logs import LogPolicy
 from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.performance import PerformancePolicy
@@ -262,6 +263,7 @@ class System(Frozen):
     capacity: CapacityPolicy = Field(default_factory=CapacityPolicy)
     performance: PerformancePolicy = Field(default_factory=PerformancePolicy)
     logs: LogPolicy = Field(default_factory=LogPolicy)
+    log_review: LogReviewPolicy = Field(default_factory=LogReviewPolicy)
     prometheus: PrometheusPolicy = Field(default_factory=PrometheusPolicy)
     security: SecurityPolicy = Field(default_factory=SecurityPolicy)
     security_check: SecurityCheckPolicy = Field(default_factory=SecurityCheckPolicy)

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from tasks.base.words import Frozen
 
-_DATABASE, _MESSAGE, _LEAST_COLUMNS = 2, 13, 23
+_USER, _DATABASE, _FROM, _STATE, _MESSAGE, _LEAST_COLUMNS = 1, 2, 4, 12, 13, 23
 # A record begins with its time and zone; a line inside a statement seldom does.
 _BEGIN = re.compile(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [^ ,]{1,9},(?:"|\w|,)')
 # A longer record is not read: memory stays flat.
@@ -30,6 +30,10 @@ class LogRecord(Frozen):
     at: datetime
     database: str
     message: str
+    user: str = ""
+    # Where the client is, without its port; the SQLSTATE is the same in every language.
+    source: str = ""
+    state: str = ""
 
 
 class Broken(Frozen):
@@ -44,15 +48,20 @@ def read(path: Path, zone: str) -> Iterator[LogRecord | Broken]:
 
     What is written at this moment, an unfinished record at the end of a file, is passed over.
     """
-    as_json = ".json" in path.suffixes
-    chunks = _lines(path) if as_json else _csv_chunks(_lines(path))
     number = 1
     try:
-        for first, text in chunks:
-            number = first
-            yield (_from_json if as_json else _from_csv)(text, f"{path}:{first}", ZoneInfo(zone))
+        for number, record in records(_lines(path), zone, str(path), as_json=".json" in path.suffixes):  # noqa: B007
+            yield record
     except (EOFError, gzip.BadGzipFile, zlib.error):
         yield Broken(place=f"{path}:{number}", reason="the compressed file is cut or damaged behind this")
+
+
+def records(
+    lines: Iterator[tuple[int, str]], zone: str, place: str, *, as_json: bool
+) -> Iterator[tuple[int, LogRecord | Broken]]:
+    """The records in numbered lines, each with the number of its first line; a record of a csvlog may have several."""
+    for first, text in lines if as_json else _csv_chunks(lines):
+        yield first, (_from_json if as_json else _from_csv)(text, f"{place}:{first}", ZoneInfo(zone))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -104,24 +113,29 @@ def _from_csv(text: str, place: str, zone: ZoneInfo) -> LogRecord | Broken:
         return Broken(place=place, reason="it is no CSV record")
     if len(columns) < _LEAST_COLUMNS:
         return Broken(place=place, reason=f"it has {len(columns)} columns, csvlog has {_LEAST_COLUMNS} or more")
-    return _record(columns[0], columns[_DATABASE], columns[_MESSAGE], place, zone)
+    source = columns[_FROM].rpartition(":")[0] or columns[_FROM]
+    return _record(
+        columns[0], place, zone, columns[_DATABASE], columns[_MESSAGE], columns[_USER], source, columns[_STATE]
+    )
 
 
 def _from_json(text: str, place: str, zone: ZoneInfo) -> LogRecord | Broken:
     try:
         value: Any = json.loads(text)
-        at, message = value["timestamp"], value.get("message", "")
-        database = value.get("dbname", "")
+        at = value["timestamp"]
+        told = [str(value.get(name, "")) for name in ("dbname", "message", "user", "remote_host", "state_code")]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Broken(place=place, reason="it is no jsonlog record")
-    return _record(str(at), str(database), str(message), place, zone)
+    return _record(str(at), place, zone, *told)
 
 
-def _record(at: str, database: str, message: str, place: str, zone: ZoneInfo) -> LogRecord | Broken:
+def _record(
+    at: str, place: str, zone: ZoneInfo, database: str, message: str, user: str, source: str, state: str
+) -> LogRecord | Broken:
     moment = _moment(at, zone)
     if moment is None:
         return Broken(place=place, reason=f"its time is none of {zone.key}; see logs.timezone")
-    return LogRecord(at=moment, database=database, message=message)
+    return LogRecord(at=moment, database=database, message=message, user=user, source=source, state=state)
 
 
 def _moment(text: str, zone: ZoneInfo) -> datetime | None:
