@@ -55,7 +55,7 @@ def keep_samples(run: _support.Run, found: tuple[Sample, ...]) -> tuple[Sample, 
     return whole
 
 
-def _parts(run: _support.Run) -> list[Part]:
+def parts(run: _support.Run) -> list[Part]:
     """Everything that the system file names."""
     policy, first = run.system.capacity, run.system.databases[0].name
 
@@ -99,7 +99,7 @@ def capacity_sample(system: str) -> Any:
         system: Name of the system, as its file in deployments/systems is called.
     """
     with _support.begin(FLOW, system) as run:
-        outcomes = _support.bounded(_parts(run), _PARTS_AT_A_TIME, lambda part: sample_part.submit(run, part), _outcome)
+        outcomes = _support.bounded(parts(run), _PARTS_AT_A_TIME, lambda part: sample_part.submit(run, part), _outcome)
         kept = keep_samples.submit(run, tuple(one for found in outcomes for one in found.samples)).result()
         checks = tuple(check for found in outcomes for check in found.checks)
         return _support.conclude(run, SampleResult(**run.facts(), checks=checks, samples=kept))

@@ -45,7 +45,21 @@ def maintenance(run) -> str:
     return json.dumps(maintain(job, run.system.databases[0], until).rows)
 
 
-JOBS = {job.__name__: job for job in (backup, restore_test, retention, maintenance)}
+def capacity_sample(run) -> str:
+    from flows.capacity_sample import keep_samples, parts, sample_part
+
+    found = [one for part in parts(run) for one in sample_part.fn(run, part).samples]
+    return json.dumps(sorted([one.kind, one.resource] for one in keep_samples.fn(run, tuple(found))))
+
+
+def capacity_import(run) -> str:
+    from flows.capacity_import import keep_history, read_history
+
+    found, _, _ = read_history.fn(run, os.environ["HISTORY"], 400)
+    return str(keep_history.fn(run, found, False))
+
+
+JOBS = {job.__name__: job for job in (backup, restore_test, retention, maintenance, capacity_sample, capacity_import)}
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,8 @@ class Engine:
 def main() -> None:
     """Fork a run for each line of orders; print its PID."""
     import flows.backup_retention
+    import flows.capacity_import
+    import flows.capacity_sample
     import flows.database_maintenance
     import flows.restore_test  # noqa: F401
     import tasks.postgres.backup.logical  # noqa: F401
