@@ -1,37 +1,25 @@
 """Restore a backup into a sandbox and compare what came back with what was there; keep the receipt."""
 
-import random
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from flows import _support
-from tasks.base.clock import utc_now
-from tasks.base.errors import ConfigurationError, MissingError
+from tasks.base.errors import ConfigurationError
 from tasks.base.run import run_context
-from tasks.base.system import BackupKind, Database
+from tasks.base.system import Database
 from tasks.base.systems import system_of_dumps
 from tasks.base.words import CheckResult
-from tasks.postgres.restore.dumps import Place, find_dumps, place_of
-from tasks.postgres.restore.existing import DumpProof, try_dump
-from tasks.postgres.restore.logical import prove
+from tasks.postgres.restore.dumps import Place, place_of
+from tasks.postgres.restore.existing import DumpProof
+from tasks.postgres.restore.picked import Pick, prove_picked, try_picked
 from tasks.postgres.restore.report import RestoreTestResult, check_of
-from tasks.repository.catalog import list_backups, load_manifest, manifest_sha256
-from tasks.repository.opening import open_store
-from tasks.repository.records import Receipt, add_receipt
+from tasks.repository.records import Receipt
 
 FLOW = "restore_test"
-Pick = Literal["newest", "random-older"]
-Item = TypeVar("Item")
-
-
-def choose(candidates: Sequence[Item], pick: Pick) -> Item:
-    """The newest of candidates in the order of their age, the oldest first, or an older one by chance."""
-    older = candidates[:-1] or candidates
-    return candidates[-1] if pick == "newest" else random.choice(older)  # noqa: S311 - a sample, not a secret
 
 
 @task(
@@ -43,46 +31,17 @@ def choose(candidates: Sequence[Item], pick: Pick) -> Item:
 )
 def prove_backup(run: _support.Run, database: Database, pick: Pick) -> Receipt:
     """Restore one backup into a sandbox, compare it, and store the receipt. Raises MissingError when there is none."""
-    started = utc_now()
-    backups = list_backups(run.store, run.system.name, database.name, BackupKind.LOGICAL)
-    if not backups:
-        raise MissingError(
-            f"database '{database.name}' has no backup in {run.store.url}; "
-            f"start 'nightshift run database_backup system={run.system.name}'"
-        )
-    manifest = load_manifest(run.store, choose(backups, pick))
     show = _support.progress(f"restore test of {database.name}")
     with run_context(run.run_id, f"{run.system.name}/{database.name}/restore-test"):
-        proof = prove(run.store, manifest, run.system.restore_test, show)
-    receipt = Receipt(
-        backup_id=manifest.backup_id,
-        manifest_sha256=manifest_sha256(run.store, manifest.prefix),
-        system=run.system.name,
-        database=database.name,
-        run_id=run.run_id,
-        started_at=started,
-        finished_at=utc_now(),
-        verdict=proof.verdict,
-        proven=proof.proven,
-        rungs=proof.rungs,
-        rto_seconds=proof.rto_seconds,
-        rpo_seconds=(started - manifest.snapshot_at).total_seconds(),
-    )
-    add_receipt(run.store, receipt)
-    return receipt
+        return prove_picked(run.store, run.system, database.name, pick, run.run_id, show)
 
 
 @task(name="try dump", task_run_name="try {place.url}", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
 def try_existing(run: _support.Run, place: Place, databases: Sequence[str], pick: Pick) -> DumpProof:
     """Restore one dump that Nightshift did not write into a sandbox, and count what came back."""
-    policy = run.system.restore_test
-    asked = [one for database in databases for one in policy.database_assertions.get(database, ())]
-    store = open_store(run.system.repository.model_copy(update={"url": place.url}))
-    dump = choose(find_dumps(store, place.pattern), pick)
-    get_run_logger().info("trying %s in %s, %d bytes", dump.key, store.url, dump.size_bytes)
-    show = _support.progress(f"restore test of {dump.name}")
+    show = _support.progress(f"restore test of {place.url}")
     with run_context(run.run_id, f"{run.system.name}/dumps/restore-test"):
-        return try_dump(store, dump, policy, [*policy.assertions, *asked], show)
+        return try_picked(run.system, place, databases, pick, show)
 
 
 def _outcome(target: str, future: PrefectFuture[Any]) -> Receipt | DumpProof | CheckResult:
