@@ -1,9 +1,13 @@
 """Planted secrets are searched for in all that a full round leaves behind, and are not found."""
 
+import base64
+import io
 import json
 import os
+import pickle
 import sqlite3
 import time
+import traceback
 import uuid
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +15,7 @@ from threading import Event, Thread
 from urllib.parse import quote
 
 import psycopg
+import pyarrow.parquet as pq
 import pyrage
 import pytest
 import zstandard
@@ -20,6 +25,9 @@ from prefect.logging.handlers import APILogHandler
 from prefect.states import Crashed, Running
 from psycopg import sql
 
+from deployments.demo.planted import KEY_ID, SECRET, plant
+from deployments.demo.vulnerabilities import write_database
+from deployments.flow_runner import check_parameters, known_flows
 from deployments.provisioning import deploy
 from flows.backup_retention import backup_retention
 from flows.backup_verification import backup_verification
@@ -27,7 +35,9 @@ from flows.database_backup import database_backup
 from flows.restore_test import restore_test
 from tasks.base.errors import NightshiftError
 from tasks.base.systems import load_system
-from tests.real.conftest import write_system
+from tests.real.conftest import change_system, write_system
+from tests.real.registry import registry
+from tests.real.test_scanners import TOOLS, layers, python_package
 
 BLOCK = "acme-shop-password"
 
@@ -60,8 +70,33 @@ def process_list_watched():
 
 
 @pytest.fixture
-def secrets(system, guarded, rclone, hook, identity, monkeypatch):
+def pulled():
+    """A registry that asks for a password; it, the password, and the image that it holds."""
+    password = f"planted{uuid.uuid4().hex}ü"  # Trivy takes white space in it for a second one
+    config, layer = layers(python_package("django", "1.2"))
+    kinds = ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar")
+    with registry(f"puller:{password}") as made:
+        yield made, password, made.hold("team/app", "latest", kinds[0], config, kinds[1], layer)
+
+
+@pytest.fixture
+def rotated(postgres, guarded, tmp_path):
+    """The role 'canary' whose password lies in a file and is to be rotated; the file."""
+    place = tmp_path / "canary"
+    place.write_text(f"planted{uuid.uuid4().hex}")
+    rules = postgres.data / "pg_hba.conf"
+    rules.write_text(f"host all canary 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+    with psycopg.connect(guarded, user="postgres", autocommit=True) as session:
+        session.execute(sql.SQL("CREATE ROLE canary LOGIN PASSWORD {}").format(place.read_text()))
+        session.execute("SELECT pg_reload_conf()")
+        yield place
+        session.execute("DROP ROLE canary")
+
+
+@pytest.fixture
+def secrets(system, guarded, rclone, hook, identity, monkeypatch, tmp_path, pulled, rotated):
     """The system 'acme' with a secret in every place that takes one; the secrets by what they are."""
+    _, pull_password, reference = pulled
     secrets = {
         "password": planted("password "),
         "wrong password": planted("wrong password "),
@@ -71,7 +106,22 @@ def secrets(system, guarded, rclone, hook, identity, monkeypatch):
         "wrong identity": str(pyrage.x25519.Identity.generate()),
         "webhook token": uuid.uuid4().hex,
         "heartbeat token": uuid.uuid4().hex,
+        "registry's password": pull_password,
+        "registry's header": base64.b64encode(f"puller:{pull_password}".encode()).decode(),
+        "wrong registry's password": f"planted{uuid.uuid4().hex}",
+        "key of found secrets": planted("key "),
+        "Prometheus' token": planted("token "),
+        "secret in a scanned folder": SECRET,
+        "key id in a scanned folder": KEY_ID,
+        "rotated password": rotated.read_text(),
     }
+    plant(tmp_path / "planted")
+    write_database(tmp_path / "vulnerabilities")
+    monkeypatch.setenv("PATH", f"{TOOLS}:{os.environ['PATH']}")
+    monkeypatch.setenv("ACME_PULL_PASSWORD", pull_password)
+    monkeypatch.setenv("ACME_PULL_USER", "puller")
+    monkeypatch.setenv("ACME_SCAN_KEY", secrets["key of found secrets"])
+    monkeypatch.setenv("ACME_PROMETHEUS_TOKEN", secrets["Prometheus' token"])
     with psycopg.connect(guarded, user="postgres", autocommit=True) as connection:
         connection.execute(sql.SQL("ALTER ROLE guarded PASSWORD {}").format(secrets["password"]))
     Secret(value=secrets["password"]).save(BLOCK, overwrite=True)
@@ -87,19 +137,67 @@ def secrets(system, guarded, rclone, hook, identity, monkeypatch):
         repository=rclone.policy("no-secret"),
         alerting={"webhook_url": "env:ACME_HOOK", "heartbeat_url": "env:ACME_HEARTBEAT"},
         schedules=[{"flow": "database_backup", "slug": "nightly", "cron": "0 2 * * *"}],
+        # It answers what no Prometheus would.
+        prometheus={"url": address, "token": "env:ACME_PROMETHEUS_TOKEN"},
+        security={
+            "offline": True,
+            "database": {"folder": str(tmp_path / "vulnerabilities")},
+            "secret_key": "env:ACME_SCAN_KEY",
+            "filesystems": [{"name": "app", "path": str(tmp_path / "planted")}],
+            "folders": [{"name": "app", "path": str(tmp_path / "planted")}],
+            "images": [
+                {
+                    "name": "app",
+                    "reference": reference,
+                    "username": "env:ACME_PULL_USER",
+                    "password": "env:ACME_PULL_PASSWORD",
+                }
+            ],
+        },
+        credentials={
+            "entries": [
+                {
+                    "name": "canary",
+                    "kind": "role",
+                    "role": "canary",
+                    "max_age_days": 30,
+                    "place": {"kind": "file", "path": str(rotated)},
+                }
+            ]
+        },
     )
     return secrets
 
 
-def a_round_that_goes_well():
-    for flow in (database_backup, backup_verification, restore_test, backup_retention):
-        flow("acme")
+# What a flow is told beside the system, where its own defaults would do nothing.
+PARAMETERS = {
+    "database_maintenance": {"dry_run": False, "minutes": 10},
+    "credential_rotation": {"dry_run": False, "credentials": ("canary",)},
+}
+FIRST = ("database_backup", "backup_verification", "restore_test", "security_audit")
 
 
-def a_round_that_fails(secrets, monkeypatch):
+def a_round_of_all_flows(errors):
+    """Every flow that there is, with the right secrets; some end red, for Prometheus gives no answer."""
+    for name in (*FIRST, *(name for name in known_flows() if name not in FIRST)):
+        ended(name, errors)
+
+
+def ended(name, errors):
+    parameters = {"system": "acme", **PARAMETERS.get(name, {})}
+    try:
+        check_parameters(name, parameters)(**parameters)
+    except NightshiftError as error:
+        errors.append(error)
+
+
+def a_round_that_fails(secrets, monkeypatch, errors):
     with monkeypatch.context() as wrong:
         Secret(value=secrets["wrong password"]).save(BLOCK, overwrite=True)
-        fails(database_backup, "password authentication failed")
+        wrong.setenv("ACME_PULL_PASSWORD", secrets["wrong registry's password"])
+        change_system(security={"filesystems": [], "folders": []})
+        for name in ("database_backup", "security_audit", "credential_rotation", "capacity_sample"):
+            ended(name, errors)
         wrong.setenv("ACME_IDENTITY", secrets["wrong identity"])
         fails(backup_verification, "the identity does not open")
         fails(restore_test, "the identity does not open")
@@ -108,6 +206,16 @@ def a_round_that_fails(secrets, monkeypatch):
     with monkeypatch.context() as wrong:
         wrong.setenv("ACME_HOOK", f"http://127.0.0.1:1/{secrets['webhook token']}")
         fails(database_backup, "password authentication failed")
+
+
+def of_errors(errors):
+    """What a person or program that gets hold of an error sees of it, what came before it included."""
+    return {
+        "a traceback": "".join(line for one in errors for line in traceback.format_exception(one)).encode(),
+        "a pickled error": b"".join(
+            pickle.dumps(one) + repr(pickle.loads(pickle.dumps(one))).encode() for one in errors
+        ),
+    }
 
 
 def fails(flow, sentence):
@@ -142,6 +250,8 @@ def of_the_repository(rclone, identity):
     for item in client.list_objects_v2(Bucket=rclone.bucket, Prefix="no-secret/")["Contents"]:
         data = client.get_object(Bucket=rclone.bucket, Key=item["Key"])["Body"].read()
         found[item["Key"]] = data
+        if item["Key"].endswith(".parquet"):
+            found[f"{item['Key']} as rows"] = repr(pq.read_table(io.BytesIO(data)).to_pylist()).encode()
         if item["Key"].endswith(".zst.age"):
             plain = pyrage.decrypt(data, [identity])
             found[f"{item['Key']} decoded"] = zstandard.ZstdDecompressor().decompressobj().decompress(plain)
@@ -162,11 +272,13 @@ def spellings(secret):
     }
 
 
-def test_no_secret_is_left_anywhere(secrets, rclone, identity, hook, monkeypatch, capfd, caplog):
+def test_no_secret_is_left_anywhere(secrets, rotated, rclone, identity, hook, monkeypatch, capfd, caplog):
+    errors = []
     with process_list_watched() as arguments:
         deploy(load_system("acme"))
-        a_round_that_goes_well()
-        a_round_that_fails(secrets, monkeypatch)
+        a_round_of_all_flows(errors)
+        secrets["new password"] = rotated.read_text()
+        a_round_that_fails(secrets, monkeypatch, errors)
         a_run_that_crashes(hook)
     places = {
         **of_prefect(),
@@ -175,12 +287,20 @@ def test_no_secret_is_left_anywhere(secrets, rclone, identity, hook, monkeypatch
         "the terminal": "".join([*capfd.readouterr(), caplog.text]).encode(),
         "the messages": "\n".join(hook).encode(),
         "the process list": b"\n".join(arguments),
+        **of_errors(errors),
     }
     # The search looked at what it says that it looked at.
     assert b"password authentication failed" in places["Prefect's database"]
     assert b"password authentication failed" in places["the messages"]
     assert b"the webhook was not delivered" in places["the terminal"]
     assert b"pg_dump" in places["the process list"]
+    assert b"trivy" in places["the process list"]
+    assert b"UNAUTHORIZED" in places["a traceback"]
+    assert secrets["new password"] != secrets["rotated password"]
+    told = b"".join(data for place, data in places.items() if "/history/evidence/" in place)
+    assert [name for name in known_flows() if f'"flow": "{name}"'.encode() not in told] == [], "these left no evidence"
+    assert b'"rule": "aws-access-token"' in b"".join(data for place, data in places.items() if "/findings/" in place)
+    assert any(place.endswith("report.sarif") for place in places)
     assert sum(place.endswith(" decoded") for place in places) >= 4
     for what, secret in secrets.items():
         for place, data in places.items():
