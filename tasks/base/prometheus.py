@@ -51,19 +51,14 @@ class Trend(Frozen):
         return self
 
 
-class PrometheusPolicy(Frozen):
-    """How Prometheus is asked."""
+class MetricsServer(Frozen):
+    """A server of Prometheus' family, and who asks it."""
 
-    url: str | None = Field(default=None, description="http(s)://host:port[/prefix]; none: no trends are reviewed")
+    url: str | None = Field(default=None, description="http(s)://host:port[/prefix]; none: it is not asked")
     token: Reference | None = Field(default=None, description="Bearer token")
     username: str | None = Field(default=None, description="For basic authentication")
     password: Reference | None = Field(default=None, description="For basic authentication")
     deadline_seconds: float = Field(default=60, gt=0, description="Total time for one question, in seconds")
-    requests: RequestMetrics = Field(default_factory=RequestMetrics, description="What ready trends are of")
-    trends: tuple[Trend, ...] = Field(default=(), description="The trends of a performance review")
-    periods_days: tuple[int, ...] = Field(
-        default=(7, 30), description="Each is compared with the period of the same length before it, in days"
-    )
 
     @field_validator("url")
     @classmethod
@@ -71,3 +66,21 @@ class PrometheusPolicy(Frozen):
         if value is not None and (not value.startswith(("http://", "https://")) or mask(value) != value):
             raise ValueError("write http(s)://host:port without a password; use token, or username and password")
         return value and value.rstrip("/")
+
+
+class PrometheusPolicy(MetricsServer):
+    """How Prometheus is asked."""
+
+    requests: RequestMetrics = Field(default_factory=RequestMetrics, description="What ready trends are of")
+    trends: tuple[Trend, ...] = Field(default=(), description="The trends of a performance review")
+    periods_days: tuple[int, ...] = Field(
+        default=(7, 30), description="Each is compared with the period of the same length before it, in days"
+    )
+
+
+class AlertmanagerPolicy(MetricsServer):
+    """How Alertmanager is asked, and how bad it is what fires."""
+
+    severity_label: str = Field(default="severity", description="The label of alerts that says how bad they are")
+    fail: tuple[str, ...] = Field(default=("critical", "page"), description="Values of it that are FAIL")
+    info: tuple[str, ...] = Field(default=("info", "none"), description="Values of it that are INFO; all others: WARN")

@@ -1,6 +1,6 @@
 """Looking at a scope so that it ends as exactly one of clean, findings, incomplete, failed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from pydantic import Field
@@ -8,8 +8,8 @@ from pydantic import Field
 from tasks.base.attachments import Attachment
 from tasks.base.clock import utc_now
 from tasks.base.errors import IncompleteError, NightshiftError, StoppedError
-from tasks.base.findings import Finding, Scan, ScanState, merged
-from tasks.base.words import CheckResult, Frozen
+from tasks.base.findings import Finding, Scan, ScanState, Severity, merged
+from tasks.base.words import CheckResult, Frozen, Verdict
 
 # A scope, and the scan of it.
 Scanning = tuple[str, Callable[[], Scan]]
@@ -22,6 +22,20 @@ class Looked(Frozen):
     checks: tuple[CheckResult, ...] = ()
     missing: str = Field(default="", description="Why not all was looked at, and what to do; nothing is closed then")
     attachments: tuple[Attachment, ...] = ()
+
+
+def unknown(name: str, target: str, error: Exception | str, next_command: str = "", *, skip: bool = False) -> Looked:
+    """Nothing is known of the target: red, or SKIP when it is this host that cannot tell. Nothing is closed."""
+    verdict = Verdict.SKIP if skip else Verdict.FAIL
+    line = CheckResult(name=name, target=target, verdict=verdict, message=str(error), next_command=next_command)
+    return Looked(checks=(line,), missing=str(error))
+
+
+def verdict_of(findings: Sequence[Finding]) -> Verdict:
+    """What a line says of them: FAIL from HIGH on, WARN for the others, OK for none."""
+    if any(finding.severity.rank <= Severity.HIGH.rank for finding in findings):
+        return Verdict.FAIL
+    return Verdict.WARN if findings else Verdict.OK
 
 
 class PartlySeenError(IncompleteError):

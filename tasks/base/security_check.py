@@ -5,6 +5,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from tasks.base.doors import FirewallPolicy, ListeningPolicy
+from tasks.base.findings import Severity
+from tasks.base.prometheus import AlertmanagerPolicy
 from tasks.base.security import AbsolutePath
 from tasks.base.words import Frozen
 
@@ -67,7 +70,27 @@ class CertificatePolicy(Frozen):
         return self
 
 
+class UpdatePolicy(Frozen):
+    """Which updates of the host's packages are told."""
+
+    origins: tuple[str, ...] = Field(
+        default=("*-security*", "*-lts*", "*esm*"),
+        description="Patterns (wildcards) of apt's archives whose updates are security updates; dnf tells by itself",
+    )
+    severity: Severity = Field(
+        default=Severity.HIGH, description="Of an update of which apt tells none; its deadline is in security.deadlines"
+    )
+    max_age_hours: float = Field(
+        default=48, gt=0, description="Package lists that are older make the check incomplete, in hours"
+    )
+    deadline_seconds: float = Field(default=120, gt=0, description="Of each program that is asked, in seconds")
+
+
 class SecurityCheckPolicy(Frozen):
     """What the daily check looks at; what is not named is not looked at."""
 
     certificates: CertificatePolicy = Field(default_factory=CertificatePolicy)
+    listening: ListeningPolicy | None = Field(default=None, description="Sockets that listen on the host of the run")
+    firewall: FirewallPolicy | None = Field(default=None, description="What the firewall of that host lets in")
+    updates: UpdatePolicy | None = Field(default=None, description="Pending security updates of the host of the run")
+    alertmanager: AlertmanagerPolicy | None = Field(default=None, description="Whose firing alerts are told")

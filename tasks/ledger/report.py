@@ -85,7 +85,8 @@ def rows_of(
 
 def checks_of(scans: Sequence[Scan], rows: Sequence[Row]) -> list[CheckResult]:
     """How each scan ended, what is overdue, and what is new since the report before."""
-    found = [line for scan in scans for line in _lines_of(scan)]
+    exempt = {row["identity"] for row in rows if row["status"] == Status.EXEMPT}
+    found = [line for scan in scans for line in _lines_of(scan, exempt)]
     overdue = [row for row in rows if row["status"] == Status.OVERDUE]
     if overdue:
         late = human(overdue[0]["overdue_hours"] * 3600, "seconds")
@@ -106,11 +107,21 @@ def checks_of(scans: Sequence[Scan], rows: Sequence[Row]) -> list[CheckResult]:
     return found
 
 
-def _lines_of(scan: Scan) -> tuple[CheckResult, ...]:
+def _lines_of(scan: Scan, exempt: set[str]) -> list[CheckResult]:
     """What a check says of itself, and how its scan ended where that is worse than all it says."""
-    own = _of_scan(scan)
+    if not scan.checks:
+        return [_of_scan(scan)]
+    lines = [_less_when_exempt(line, scan, exempt) for line in scan.checks]
     told = scan.state.is_complete or Verdict.worst([line.verdict for line in scan.checks]) not in _GOOD
-    return scan.checks if scan.checks and told else (*scan.checks, own)
+    return lines if told else [*lines, _of_scan(scan)]
+
+
+def _less_when_exempt(line: CheckResult, scan: Scan, exempt: set[str]) -> CheckResult:
+    """A line about a place of which every finding may stay is information."""
+    there = {finding.identity for finding in scan.findings if finding.location == line.target}
+    if line.verdict not in (Verdict.WARN, Verdict.FAIL) or not there or there - exempt:
+        return line
+    return line.model_copy(update={"verdict": Verdict.INFO, "message": f"{line.message}; an exception covers it"})
 
 
 def _count(number: int, what: str) -> str:

@@ -9,7 +9,7 @@ from cryptography import x509
 from tasks.base.clock import iso, utc_now
 from tasks.base.errors import NightshiftError
 from tasks.base.findings import Finding, Scan, Severity, identity_of
-from tasks.base.scans import Looked, Scanning, as_check
+from tasks.base.scans import Looked, Scanning, as_check, unknown, verdict_of
 from tasks.base.security import place_of
 from tasks.base.security_check import CertificatePolicy, Endpoint
 from tasks.base.words import CheckResult, Verdict
@@ -46,10 +46,7 @@ def _endpoint(endpoint: Endpoint, policy: CertificatePolicy) -> Looked:
     try:
         shown = tls.look_at(endpoint, policy)
     except NightshiftError as error:
-        line = CheckResult(
-            name="certificate", target=endpoint.address, verdict=Verdict.FAIL, message=str(error), next_command=command
-        )
-        return Looked(checks=(line,), missing=str(error))
+        return unknown("certificate", endpoint.address, error, command)
     own, now = shown.chain[0], utc_now()
     faults = [
         *certificates.faults_of_dates(own, policy, now),
@@ -115,18 +112,18 @@ def _looked(
     left = certificates.days_left(own, utc_now())
     end, issuer = iso(own.not_valid_after_utc), certificates.common_name(own.issuer)
     good = f"valid until {end}, {left:.1f} days, issued by {issuer}{verified}"
-    red = any(fault.severity in (Severity.CRITICAL, Severity.HIGH) for fault in faults)
+    findings = tuple(_finding(scope, place, own, fault) for fault in faults)
     line = CheckResult(
         name="certificate",
         target=place,
-        verdict=Verdict.FAIL if red else Verdict.WARN if faults else Verdict.OK,
+        verdict=verdict_of(findings),
         message=f"the certificate {'; it '.join(fault.sentence for fault in faults)}" if faults else good,
         value=round(left, 2),
         unit="days",
         threshold=policy.warning_days,
         next_command=command if faults else "",
     )
-    return Looked(findings=tuple(_finding(scope, place, own, fault) for fault in faults), checks=(line,))
+    return Looked(findings=findings, checks=(line,))
 
 
 def _finding(scope: str, place: str, certificate: x509.Certificate, fault: Fault) -> Finding:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tasks.base.findings import Finding, Scan, ScanState, Severity, identity_of
 from tasks.base.security import Exemption
 from tasks.base.system import System
-from tasks.base.words import Verdict
+from tasks.base.words import CheckResult, Verdict
 from tasks.ledger import exemptions
 from tasks.ledger.book import Book
 from tasks.ledger.deadlines import due_time
@@ -305,3 +305,29 @@ def test_the_report_begins_with_what_is_overdue_and_opens_in_a_spreadsheet():
     assert b"'=cmd()" in as_csv(LedgerResult.csv_header, rows)
     failed = [check for check in checks_of([], rows) if check.verdict is Verdict.FAIL]
     assert "24 h past its deadline" in failed[0].message
+
+
+def checked(at, *findings, state=None, verdict=Verdict.FAIL):
+    line = CheckResult(name="certificate", target="shop.example:443", verdict=verdict, message="is signed by itself")
+    return scan(at, *findings, state=state)[1].model_copy(update={"checks": (line,)})
+
+
+def test_a_line_about_what_may_stay_is_information():
+    one = finding(rule="certificate-self-signed", location="shop.example:443")
+    other = finding(rule="certificate-wrong-name", location="shop.example:443")
+    allowed = [exemption(date(2026, 5, 1), rule="certificate-self-signed")]
+
+    def lines(*findings):
+        whole = checked(START, *findings)
+        rows = rows_of(system(), fold([("run", whole)], due_time(system())).values(), allowed, START, None)
+        return [check for check in checks_of([whole], rows) if check.name == "certificate"]
+
+    (line,) = lines(one)
+    assert (line.verdict, line.message) == (Verdict.INFO, "is signed by itself; an exception covers it")
+    assert [line.verdict for line in lines(one, other)] == [Verdict.FAIL]
+
+
+def test_a_check_that_saw_only_a_part_is_not_good_whatever_its_lines_say():
+    half = checked(START, state=ScanState.INCOMPLETE, verdict=Verdict.OK)
+    assert [check.verdict for check in checks_of([half], [])] == [Verdict.OK, Verdict.INCOMPLETE]
+    assert [check.verdict for check in checks_of([checked(START, verdict=Verdict.OK)], [])] == [Verdict.OK]

@@ -27,18 +27,23 @@ def faulty(*answers):
 
     class Server(BaseHTTPRequestHandler):
         def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             asked.append((self.path, dict(self.headers), body))
             status, text = answers[min(len(asked), len(answers)) - 1]
             if status == "hang":
                 over.wait(20)
                 return
             self.send_response(status)
+            while text == "drip headers" and not over.wait(0.05):
+                self.send_header("X-Drip", "a")
+                self.flush_headers()
             self.end_headers()
             self.wfile.write(text.encode() if isinstance(text, str) else json.dumps(text).encode())
             if status == 200 and text == "drip":
                 while not over.wait(0.05):
                     self.wfile.write(b" ")
+
+        do_GET = do_POST
 
         def log_message(self, *_):
             pass
@@ -75,6 +80,7 @@ def ask(url, **changes):
         ((200, {"status": "success", "data": None}), ToolFailedError, "gives no answer of a Prometheus"),
         (("hang", ""), UnreachableError, r"gave no whole answer within 0\.5 s"),
         ((200, "drip"), UnreachableError, r"gave no whole answer within 0\.5 s"),
+        ((200, "drip headers"), UnreachableError, r"gave no whole answer within 0\.5 s"),
     ],
 )
 def test_an_answer_that_is_none_is_told_as_what_it_is(answer, error, said):

@@ -1,0 +1,21 @@
+"""Programs of tests: small scripts first on PATH that say what a real one was seen to say."""
+
+import os
+from pathlib import Path
+
+
+class Programs:
+    """A folder of such programs; with `alone` nothing else is on PATH."""
+
+    def __init__(self, folder: Path, monkeypatch, *, alone: bool = False) -> None:
+        self._folder = folder
+        folder.mkdir()
+        monkeypatch.setenv("PATH", str(folder) if alone else f"{folder}:{os.environ['PATH']}")
+
+    def say(self, name: str, stdout: str, *, stderr: str = "", code: int = 0) -> None:
+        """The program NAME prints that, and ends with that code."""
+        (self._folder / f"{name}.out").write_text(stdout)
+        (self._folder / f"{name}.err").write_text(stderr)
+        script = f"#!/bin/sh\n/bin/cat {self._folder}/{name}.out; /bin/cat {self._folder}/{name}.err >&2; exit {code}\n"
+        (self._folder / name).write_text(script)
+        (self._folder / name).chmod(0o755)

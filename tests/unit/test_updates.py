@@ -1,0 +1,115 @@
+"""Pending security updates, from what apt and dnf say; what they cannot know is never called up to date."""
+
+import os
+import shutil
+
+import pytest
+
+from tasks.base.findings import ScanState, Severity
+from tasks.base.security_check import UpdatePolicy
+from tasks.base.words import Verdict
+from tasks.host.updates import check_updates
+from tests.unit.programs import Programs
+
+# Lines that apt 2.6 printed.
+UPGRADABLE = """Listing...
+apt/oldstable-security 2.6.2 amd64 [upgradable from: 2.6.1]
+base-files/oldstable 12.4+deb12u15 amd64 [upgradable from: 12.4+deb12u11]
+libssl3/oldstable-security,oldstable 3.0.19-1~deb12u2 amd64 [upgradable from: 3.0.17-1~deb12u2]
+"""
+HOUR = 3600
+POLICY = UpdatePolicy()
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    return Programs(tmp_path / "bin", monkeypatch, alone=True)
+
+
+@pytest.fixture
+def lists(tmp_path, programs):
+    """A folder of package lists that apt-config names, fetched a moment ago; a function that makes them older."""
+    folder = tmp_path / "lists"
+    (folder / "partial").mkdir(parents=True)
+    (folder / "deb.example_dists_stable_InRelease").touch()
+    programs.say("apt-config", f"LISTS='{folder}/'\nSTATE='{tmp_path}/'\n")
+
+    def older(hours):
+        moment = (folder / "partial").stat().st_mtime - hours * HOUR
+        for place in (*folder.iterdir(), folder):
+            os.utime(place, (moment, moment))
+
+    return older
+
+
+def look(tmp_path):
+    return check_updates(POLICY, tmp_path / "reboot-required")
+
+
+def test_security_updates_are_told_apart_and_become_findings(programs, lists, tmp_path):
+    programs.say("apt", UPGRADABLE, stderr="WARNING: apt does not have a stable CLI interface.\n")
+    scan = look(tmp_path)
+    assert scan.state is ScanState.FINDINGS
+    assert [(one.package, one.installed_version, one.fixed_version) for one in scan.findings] == [
+        ("apt", "2.6.1", "2.6.2"),
+        ("libssl3", "3.0.17-1~deb12u2", "3.0.19-1~deb12u2"),
+    ]
+    (line,) = scan.checks
+    assert (line.verdict, line.value) == (Verdict.WARN, 2)
+    assert "libssl3 3.0.19-1~deb12u2; 1 other updates" in line.message
+
+
+def test_nothing_pending_is_good_only_with_fresh_lists(programs, lists, tmp_path):
+    programs.say("apt", "Listing...\n")
+    assert [line.verdict for line in look(tmp_path).checks] == [Verdict.OK]
+    lists(hours=60)
+    scan = look(tmp_path)
+    assert scan.state is ScanState.INCOMPLETE
+    assert "60 h old, the limit is 48 h" in scan.reason
+    assert Verdict.INCOMPLETE in [line.verdict for line in scan.checks]
+    (tmp_path / "lists" / "deb.example_dists_stable_InRelease").unlink()
+    assert "were never fetched" in look(tmp_path).reason
+
+
+def test_a_reboot_that_is_asked_for_is_told_with_what_asks_for_it(programs, lists, tmp_path):
+    programs.say("apt", "Listing...\n")
+    (tmp_path / "reboot-required").write_text("*** System restart required ***\n")
+    (tmp_path / "reboot-required.pkgs").write_text("linux-image-6.1.0-40-amd64\nlibc6\nlibc6\n")
+    scan = look(tmp_path)
+    assert [one.rule for one in scan.findings] == ["reboot-required"]
+    assert "(libc6, linux-image-6.1.0-40-amd64)" in scan.checks[-1].message
+
+
+def test_words_that_are_not_those_of_the_program_are_no_good_news(programs, lists, tmp_path):
+    for said, code in (("Es gibt nichts zu tun\n", 0), ("E: dpkg was interrupted\n", 100)):
+        programs.say("apt", said, code=code)
+        scan = look(tmp_path)
+        assert (scan.state, scan.checks[0].verdict) == (ScanState.INCOMPLETE, Verdict.FAIL), said
+
+
+def test_advisories_of_dnf_bring_their_severity(programs, tmp_path):
+    four = (
+        "RHSA-2026:1 Important/Sec. openssl-libs-1:3.0.7-27.el9.x86_64\n"
+        "RHSA-2026:2 Critical/Sec. openssl-libs-1:3.0.7-28.el9.x86_64\n"
+    )
+    five = (
+        "Name          Type     Severity  Package                     Issued\n"
+        "FEDORA-2026-1 security Moderate  vim-minimal-9.1.1-1.fc42.x86_64 2026-01-02 01:02:03\n"
+    )
+    programs.say("dnf", four)
+    assert [(one.package, one.severity) for one in look(tmp_path).findings] == [("openssl-libs", Severity.CRITICAL)]
+    programs.say("dnf", five)
+    assert [(one.package, one.severity) for one in look(tmp_path).findings] == [("vim-minimal", Severity.MEDIUM)]
+    programs.say("dnf", "")
+    assert [line.verdict for line in look(tmp_path).checks] == [Verdict.OK]
+
+
+def test_a_host_without_a_package_manager_is_not_known(programs, tmp_path):
+    scan = look(tmp_path)
+    assert (scan.state, scan.checks[0].verdict) == (ScanState.INCOMPLETE, Verdict.SKIP)
+
+
+@pytest.mark.skipif(shutil.which("apt") is None, reason="this host has no apt to ask")
+def test_the_apt_of_this_host_is_understood(tmp_path):
+    scan = look(tmp_path)
+    assert scan.checks[0].verdict in (Verdict.OK, Verdict.WARN), scan.checks
