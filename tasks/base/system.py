@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from tasks.base.access import AccessPolicy
 from tasks.base.capacity import CapacityPolicy
 from tasks.base.credentials import Credentials
 from tasks.base.log_review import LogReviewPolicy
@@ -268,6 +269,7 @@ class System(Frozen):
     security: SecurityPolicy = Field(default_factory=SecurityPolicy)
     security_check: SecurityCheckPolicy = Field(default_factory=SecurityCheckPolicy)
     credentials: Credentials = Field(default_factory=Credentials)
+    access: AccessPolicy = Field(default_factory=AccessPolicy)
     alerting: Alerting = Field(default_factory=Alerting)
     thresholds: Thresholds = Field(default_factory=Thresholds)
     schedules: tuple[Schedule, ...] = Field(default=(), description="What runs when, and which procedures it fulfils")
@@ -293,4 +295,7 @@ class System(Frozen):
         unknown = {one.database for one in self.credentials.entries if one.database} - set(names)
         if unknown:
             raise ValueError(f"credentials name unknown databases: {', '.join(sorted(unknown))}")
+        unknown = set(self.access.clusters) - {cluster.name for cluster in self.capacity.clusters}
+        if unknown:
+            raise ValueError(f"access.clusters names none of capacity.clusters: {', '.join(sorted(unknown))}")
         return self

@@ -5,7 +5,8 @@ from typing import cast
 
 import psycopg
 
-from tasks.base.findings import Finding, Scan, Severity, identity_of
+from tasks.base.accounts import Rules, access_finding
+from tasks.base.findings import Finding, Scan, Severity
 from tasks.base.scans import PartlySeenError, Scanning, as_scan
 from tasks.base.system import Database, System
 from tasks.postgres import queries
@@ -14,7 +15,7 @@ from tasks.postgres.fingerprint.session import reader
 _APPLICATION = "nightshift:audit"
 # Severity and what it means, by rule. Sources: PostgreSQL's documentation of role attributes, predefined roles,
 # pg_hba.conf and of SECURITY DEFINER functions.
-RULES: dict[str, tuple[Severity, str]] = {
+RULES: Rules = {
     "superuser": (Severity.HIGH, "a superuser besides the first one: no right is ever asked of it"),
     "replication": (Severity.MEDIUM, "may copy the whole cluster and keep its WAL from being removed"),
     "bypass-row-security": (Severity.LOW, "sees all rows whatever the policies say"),
@@ -64,25 +65,12 @@ def _look(database: Database) -> list[Finding]:
             except psycopg.errors.InsufficientPrivilege:
                 missing.append(_RIGHTS[name].format(role=role))
                 continue
-            found += [_finding(_scope(database), *row) for row in rows]
+            found += [access_finding(RULES, _scope(database), *row) for row in rows]
     if missing:
         raise PartlySeenError(
             f"{role} may not read everything of '{database.name}'; as a superuser: {'; '.join(missing)}", found
         )
     return found
-
-
-def _finding(scope: str, rule: str, thing: str, detail: str) -> Finding:
-    severity, meaning = RULES[rule]
-    return Finding(
-        identity=identity_of(scope, "access", rule, thing),
-        scope=scope,
-        kind="access",
-        severity=severity,
-        rule=rule,
-        title=meaning,
-        location=f"{thing} ({detail})" if detail else thing,
-    )
 
 
 def _scope(database: Database) -> str:
