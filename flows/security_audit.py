@@ -7,6 +7,7 @@ from prefect import flow
 from flows import _security, _support
 from tasks.base.scratch import scratch_folder
 from tasks.host import access as hosts
+from tasks.platform import access as clusters
 from tasks.postgres import audit as databases
 from tasks.scanners.plan import gitleaks_scans, trivy_scans
 from tasks.scanners.trivy import Kind
@@ -30,5 +31,5 @@ def security_audit(system: str) -> Any:
     with _support.begin(FLOW, system) as run, scratch_folder() as folder:
         policy = run.system.security
         scannings = [*trivy_scans(policy, folder, *Kind), *gitleaks_scans(policy), *databases.audits(run.system)]
-        scannings += hosts.audits(run.system)
+        scannings += [*hosts.audits(run.system), *clusters.audits(run.system)]
         return _support.conclude(run, *_security.scan_all(run, scannings))
