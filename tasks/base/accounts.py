@@ -1,6 +1,6 @@
 """Accounts and what they may do, as one look at a server, a host or a cluster saw them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from pydantic import Field
@@ -32,6 +32,10 @@ class Seen(Frozen):
     accounts: tuple[Account, ...] = ()
     findings: tuple[Finding, ...] = ()
     gaps: tuple[str, ...] = Field(default=(), description="What could not be read, each with what would settle it")
+
+
+# How one scope is looked at.
+Look = Callable[[], Seen]
 
 
 def findings_of(seen: Seen) -> list[Finding]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from tasks.base.access import HostAccess
-from tasks.base.accounts import Account, Rules, Seen, access_finding, findings_of
+from tasks.base.accounts import Account, Look, Rules, Seen, access_finding, findings_of
 from tasks.base.clock import utc_now
 from tasks.base.findings import Scan, Severity
 from tasks.base.scans import Scanning, as_scan
@@ -52,6 +52,11 @@ Fact = tuple[str, str, str]
 def audits(system: System) -> list[Scanning]:
     """One audit per host of the system file."""
     return [(_scope(host), partial(audit, host)) for host in system.access.hosts]
+
+
+def looks(system: System) -> list[tuple[str, Look]]:
+    """What the review asks of each host."""
+    return [(_scope(host), partial(look, host)) for host in system.access.hosts]
 
 
 def audit(host: HostAccess) -> Scan:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import Field
 
-from tasks.base.accounts import Account, Rules, Seen, access_finding, findings_of
+from tasks.base.accounts import Account, Look, Rules, Seen, access_finding, findings_of
 from tasks.base.capacity import Cluster
 from tasks.base.errors import MissingError, RefusedError
 from tasks.base.findings import Scan, Severity
@@ -87,8 +87,12 @@ class Binding(Frozen):
 
 def audits(system: System) -> list[Scanning]:
     """One audit per cluster that the system file names for it."""
-    clusters = {cluster.name: cluster for cluster in system.capacity.clusters}
-    return [(_scope(clusters[name]), partial(audit, clusters[name])) for name in system.access.clusters]
+    return [(_scope(one), partial(audit, one)) for one in _clusters(system)]
+
+
+def looks(system: System) -> list[tuple[str, Look]]:
+    """What the review asks of each of these clusters."""
+    return [(_scope(one), partial(look, one)) for one in _clusters(system)]
 
 
 def audit(cluster: Cluster) -> Scan:
@@ -228,6 +232,11 @@ def _subject(one: Json, namespace: str) -> tuple[str, str]:
     if one["kind"] == "ServiceAccount":
         return "ServiceAccount", f"{one.get('namespace') or namespace}/{one['name']}"
     return one["kind"], one["name"]
+
+
+def _clusters(system: System) -> list[Cluster]:
+    known = {cluster.name: cluster for cluster in system.capacity.clusters}
+    return [known[name] for name in system.access.clusters]
 
 
 def _scope(cluster: Cluster) -> str:

@@ -9,7 +9,7 @@ from tasks.base.accounts import Rules, access_finding
 from tasks.base.findings import Finding, Scan, Severity
 from tasks.base.scans import PartlySeenError, Scanning, as_scan
 from tasks.base.system import Database, System
-from tasks.postgres import queries
+from tasks.postgres import accounts, queries
 from tasks.postgres.fingerprint.session import reader
 
 _APPLICATION = "nightshift:audit"
@@ -26,11 +26,18 @@ RULES: Rules = {
     "member-of-pg-write-server-files": (Severity.HIGH, "may write any file as the server's user"),
     "member-of-pg-read-server-files": (Severity.HIGH, "may read any file as the server's user"),
     "member-of-pg-write-all-data": (Severity.MEDIUM, "may change every table"),
+    "member-of-powerful-role": (Severity.MEDIUM, "may by SET ROLE copy the cluster, make roles or pass row security"),
+    "member-of-pg-read-all-data": (Severity.LOW, "may read every table"),
+    "member-of-pg-signal-backend": (Severity.LOW, "may end the sessions of others"),
+    "public-usage": (Severity.LOW, "every role may look up and use what the schema holds"),
+    "public-untrusted-function": (Severity.HIGH, "every role may run code that the server does not hold back"),
     "public-create": (Severity.HIGH, "every role may put a function into the search path of others (CVE-2018-1058)"),
     "public-definer-function": (Severity.MEDIUM, "every role may run it with the rights of its owner"),
     "md5-password": (Severity.HIGH, "the stored MD5 is enough to log in; set it again with scram-sha-256"),
     "hba-trust": (Severity.CRITICAL, "whoever reaches the server is let in without a password"),
-    "hba-password": (Severity.HIGH, "the password crosses the network in clear unless TLS is demanded"),
+    "hba-cleartext": (Severity.HIGH, "the password crosses the network in clear"),
+    "hba-password": (Severity.LOW, "the server gets the password in clear, over TLS or its socket"),
+    "hba-ident": (Severity.HIGH, "the client's own host says who it is"),
     "hba-error": (Severity.MEDIUM, "the rule cannot be read: the server would refuse this file at its next reload"),
     "ssl-off": (Severity.HIGH, "the server listens beyond this host and offers no TLS"),
     "md5-encryption": (Severity.MEDIUM, "new passwords are stored as MD5"),
@@ -44,8 +51,8 @@ _RIGHTS = {
 
 
 def audits(system: System) -> list[Scanning]:
-    """One audit per database of the system; roles of a shared server are told once for each of its databases."""
-    return [(_scope(database), partial(audit, database)) for database in system.databases]
+    """One audit per database of the system, and of who uses its roles; a shared server is told for each of them."""
+    return [*((_scope(one), partial(audit, one)) for one in system.databases), *accounts.audits(system)]
 
 
 def audit(database: Database) -> Scan:

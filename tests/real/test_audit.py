@@ -1,11 +1,18 @@
 """The audit of a server finds what was planted, and says what it may not read."""
 
+import shutil
+
 import psycopg
 import pytest
 
+from deployments.demo.servers import free_port
+from tasks.base import stopping
 from tasks.base.findings import ScanState, Severity
 from tasks.base.system import Database
+from tasks.postgres import accounts
 from tasks.postgres.audit import RULES, audit
+from tasks.postgres.clients import embedded_binaries
+from tasks.postgres.server import LocalServer, server_folder
 
 PLANTED = """
 CREATE ROLE audit_boss SUPERUSER LOGIN PASSWORD 'x' VALID UNTIL '2099-01-01';
@@ -13,14 +20,17 @@ CREATE ROLE audit_copy REPLICATION NOLOGIN;
 CREATE ROLE audit_all BYPASSRLS CREATEROLE NOLOGIN;
 CREATE ROLE audit_member NOLOGIN IN ROLE audit_boss;
 CREATE ROLE audit_runs NOLOGIN IN ROLE pg_execute_server_program;
+CREATE ROLE audit_reads NOLOGIN IN ROLE pg_read_all_data, pg_signal_backend, audit_all;
 CREATE ROLE audit_old LOGIN PASSWORD 'md50123456789abcdef0123456789abcdef';
 CREATE ROLE audit_plain LOGIN PASSWORD 'planted-audit';
 CREATE SCHEMA audit_open; GRANT CREATE ON SCHEMA audit_open TO PUBLIC;
 CREATE FUNCTION audit_open.power() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION audit_open.closed() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1';
-REVOKE EXECUTE ON FUNCTION audit_open.closed FROM PUBLIC
+REVOKE EXECUTE ON FUNCTION audit_open.closed FROM PUBLIC;
+GRANT USAGE ON SCHEMA audit_open TO PUBLIC;
+CREATE FUNCTION audit_open.raw(text) RETURNS int LANGUAGE internal AS 'textlen'
 """
-ROLES = ("member", "boss", "copy", "all", "runs", "old", "plain")
+ROLES = ("member", "reads", "boss", "copy", "all", "runs", "old", "plain")
 
 
 @pytest.fixture
@@ -48,11 +58,16 @@ def test_what_was_planted_is_found_with_its_severity(planted):
         ("create-role", "audit_all"),
         ("member-of-superuser", "audit_member"),
         ("member-of-pg-execute-server-program", "audit_runs"),
+        ("member-of-pg-read-all-data", "audit_reads"),
+        ("member-of-pg-signal-backend", "audit_reads"),
+        ("member-of-powerful-role", "audit_reads in audit_all"),
         ("md5-password", "audit_old"),
         ("login-without-expiry", "audit_old"),
         ("login-without-expiry", "audit_plain"),
         ("public-create", "audit_open"),
+        ("public-usage", "audit_open"),
         ("public-definer-function", "audit_open.power()"),
+        ("public-untrusted-function", "audit_open.raw(text)"),
     }
     rules = {finding.rule: finding for finding in scan.findings}
     assert rules["hba-trust"].severity is Severity.CRITICAL, "the test's server trusts this host"
@@ -78,3 +93,86 @@ def test_a_server_that_does_not_answer_is_a_failed_audit(planted):
     scan = audit(Database(name="shop", dsn="host=127.0.0.1 port=1 dbname=shop"))
     assert (scan.state, scan.findings) == (ScanState.FAILED, ())
     assert "look whether the server runs" in scan.reason
+
+
+@pytest.fixture(scope="module")
+def telling():
+    """A server of our own that counts statements, and that listens where only a lookup tells that it is this host."""
+    binaries, folder = embedded_binaries(), server_folder(None)
+    assert binaries is not None
+    stopping.reset()
+    server = LocalServer(binaries, folder, free_port(), "postgres")
+    options = {"fsync": "off", "shared_preload_libraries": "pg_stat_statements", "listen_addresses": "0x7f.1"}
+    try:
+        server.create("UTF8", "C.UTF-8", options)
+        server.start()
+        yield server
+    finally:
+        stopping.reset()
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def test_a_server_that_takes_passwords_in_clear_is_told_rule_by_rule(telling):
+    rules = telling.data / "pg_hba.conf"
+    before = rules.read_text()
+    lines = (
+        "host all ann 10.0.0.0/8 password", "host all ben 10.0.0.0/8 radius radiusservers=10.0.0.1 radiussecrets=x",
+        "hostssl all cleo 10.0.0.0/8 pam", "local all dora password", "host all eve 10.0.0.0/8 ident",
+        "host all fay 10.0.0.0/8 scram-sha-256", "host all gus nonsense",
+    )  # fmt: skip
+    rules.write_text(before + "\n".join(lines) + "\n")
+    dsn = psycopg.conninfo.make_conninfo(telling.dsn("postgres"), options="-c password_encryption=md5")
+    try:
+        scan = audit(Database(name="shop", dsn=dsn))
+    finally:
+        rules.write_text(before)
+    names = ("ann", "ben", "cleo", "dora", "eve", "fay")
+    seen = {(rule, name) for rule, thing in found(scan) for name in names if name in thing}
+    assert scan.state is ScanState.FINDINGS, scan.reason
+    assert {(rule, name) for rule, name in seen if rule.startswith("hba")} >= {
+        ("hba-cleartext", "ann"), ("hba-cleartext", "ben"), ("hba-password", "dora"), ("hba-ident", "eve"),
+    }  # fmt: skip
+    assert not [rule for rule, name in seen if name == "fay"]
+    # The wheel's server has no TLS and no PAM: to it such a line is an error, and is told as one.
+    assert {rule for rule, _ in found(scan)} >= {"hba-error", "ssl-off", "md5-encryption"}
+
+
+def test_a_role_that_nobody_uses_is_told_only_when_the_server_can_tell(telling):
+    database = Database(name="shop", dsn=telling.dsn("postgres"))
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        assert "CREATE EXTENSION pg_stat_statements" in accounts.audit(database, 1).reason
+        connection.execute("CREATE EXTENSION pg_stat_statements")
+        for role in ("lazy", "busy", "connected"):
+            connection.execute(f"CREATE ROLE {role} LOGIN")
+        connection.execute("CREATE ROLE gone LOGIN VALID UNTIL '2020-01-01'; CREATE ROLE team NOLOGIN")
+        scan = accounts.audit(database, 90)
+        assert (scan.state, scan.findings) == (ScanState.INCOMPLETE, ()), "it counts since a moment ago"
+        assert "which says nothing yet of 90 days; ask again on" in scan.reason
+        with psycopg.connect(database.dsn, user="busy") as work:
+            work.execute("SELECT 1")
+        with psycopg.connect(database.dsn, user="connected"):
+            # As if the day were over: what is asked is whether it was seen since the server counts.
+            scan = accounts.audit(database, 0)
+        assert {(one.rule, one.location.split(" (")[0]) for one in scan.findings} == {("unused-role", "lazy")}
+        seen = {one.name: one for one in accounts.look(database).accounts}
+        assert (seen["lazy"].last_seen, "no statement since" in seen["lazy"].seen_by) == (None, True)
+        assert seen["busy"].last_seen is not None, "PostgreSQL 17 and newer know when a statement was first seen"
+        connection.execute("DROP EXTENSION pg_stat_statements")
+
+
+def test_the_rights_of_every_role_are_told_in_words(planted):
+    with psycopg.connect(planted, autocommit=True) as connection:
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO audit_plain")
+    seen = {one.name: one for one in accounts.look(Database(name="shop", dsn=planted)).accounts}
+    assert set(seen["audit_boss"].rights) == {"superuser", "valid until 2099-01-01"}
+    assert seen["audit_plain"].rights == ("SELECT on relations of schema public",)
+    assert set(seen["audit_reads"].rights) == {
+        "member of audit_all",
+        "member of pg_read_all_data",
+        "member of pg_signal_backend",
+    }
+    assert {"CREATE on schema audit_open", "USAGE on schema audit_open"} <= set(seen["PUBLIC"].rights)
+    assert (seen["audit_plain"].can_log_in, seen["audit_copy"].can_log_in) == (True, False)
+    assert "pg_monitor" not in seen
+    assert "no session now" in seen["audit_plain"].seen_by
