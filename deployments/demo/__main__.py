@@ -15,7 +15,7 @@ import psycopg
 import pyrage
 
 from deployments.demo.certificates import make
-from deployments.demo.planted import plant
+from deployments.demo.planted import plant, plant_host
 from deployments.demo.servers import free_port, prefect_server, program, s3_server, serving
 from deployments.demo.vulnerabilities import write_database
 from deployments.prefect_yaml import ROOT
@@ -62,6 +62,7 @@ def servers() -> Iterator[str]:
     # The worker's runs read all of it from their environment, as on a real machine.
     settings = {"PREFECT_HOME": str(HOME / "prefect"), **keys()}
     plant(HOME / "planted")
+    plant_host(HOME / "host")
     (HOME / "certificates").mkdir(exist_ok=True)
     make("shop.example", make("demo", authority=True)).write(HOME / "certificates" / "shop.pem", with_key=False)
     write_database(HOME / "vulnerabilities")

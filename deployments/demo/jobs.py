@@ -41,6 +41,7 @@ _CHAINS: tuple[tuple[_Job, ...], ...] = (
         # A planted folder and this project's own flows.
         ("security_audit/demo-monthly", {}),
         ("security_check/demo-daily", {}),
+        ("access_review/demo-monthly", {}),
     ),
 )
 _DEADLINE_SECONDS = 300

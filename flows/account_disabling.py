@@ -1,0 +1,58 @@
+"""Disable the database roles that a signed review of accounts confirmed as inactive."""
+
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows import _support
+from tasks.access.book import Book
+from tasks.access.confirmed import confirmed
+from tasks.base.errors import NightshiftError
+from tasks.base.words import CheckResult
+from tasks.postgres.disabling import DisablingResult, Request, disable_roles
+
+FLOW = "account_disabling"
+Outcome = tuple[list[CheckResult], list[dict[str, Any]]]
+
+
+@task(name="disable roles", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+def disable(run: _support.Run, name: str, roles: list[str], request: Request) -> Outcome:
+    """Look at each role once more, then take LOGIN from it."""
+    (database,) = run.databases([name])
+    return disable_roles(database, roles, run.system.name, run.store, run.run_id, request)
+
+
+@flow(
+    name=FLOW,
+    flow_run_name=_support.run_name(FLOW),
+    persist_result=False,
+    task_runner=_support.THREADS,
+    **_support.HOOKS,
+)
+def account_disabling(
+    system: str, review: str = "", accounts: tuple[str, ...] = (), asked_by: str = "", dry_run: bool = True
+) -> Any:
+    """Take LOGIN from the roles that the sign-off of a review named as inactive; one that was seen since is refused.
+
+    Args:
+        system: Name of the system, as its file in deployments/systems is called.
+        review: Id of the signed review; empty for the last signed one.
+        accounts: Only these of the accounts that it confirmed, as it names them; empty for all.
+        asked_by: Who asks for it; it is kept with what was done.
+        dry_run: Only show; switch it off to disable them.
+    """
+    with _support.begin(FLOW, system) as run:
+        found = confirmed(Book(run.store, run.system.name), review, accounts)
+        request = Request(**found.model_dump(exclude={"names"}), asked_by=asked_by, dry_run=dry_run)
+        checks = found.elsewhere([f"postgres {one.name}" for one in run.system.databases])
+        rows: list[dict[str, Any]] = []
+        for database in (one.name for one in run.system.databases if found.of(f"postgres {one.name}")):
+            try:
+                told, listed = disable.submit(run, database, found.of(f"postgres {database}"), request).result()
+            except NightshiftError as error:
+                told, listed = [_support.failed("disable", database, error)], []
+            checks, rows = checks + told, rows + listed
+        return _support.conclude(
+            run, DisablingResult(**run.facts(), checks=tuple(checks), rows=tuple(rows), dry_run=dry_run)
+        )

@@ -1,0 +1,7 @@
+-- One role as it is now. Since when its sessions are there is shown only to itself and to pg_read_all_stats.
+SELECT r.rolcanlogin, r.oid = 10, r.rolname IN (CURRENT_USER, SESSION_USER), pg_catalog.quote_ident(r.rolname),
+    pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),
+    ARRAY(SELECT a.pid FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid ORDER BY a.pid)::int[],
+    (SELECT max(a.backend_start) FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid)
+FROM pg_catalog.pg_roles r
+WHERE r.rolname = %s

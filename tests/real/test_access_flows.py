@@ -1,0 +1,120 @@
+"""The review of accounts from the system file to the sign-off, and what may be done after it."""
+
+import csv
+import io
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+
+from deployments.demo.planted import plant_host
+from flows.access_review import access_review
+from flows.account_disabling import account_disabling
+from tasks.base.errors import NightshiftError, RefusedError
+from tasks.base.words import Verdict
+from tasks.repository import journal
+from tasks.repository.local import LocalStore
+from tests.real.conftest import change_system
+from tests.unit.kubernetes_api import FakeCluster
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+KINDS = ("clusterroles", "roles", "clusterrolebindings", "rolebindings")
+
+
+@pytest.fixture
+def reviewed(system, shop, tmp_path):
+    """The system with a host's root folder and a cluster; the repository, the cluster, a session of the superuser."""
+    plant_host(tmp_path / "host")
+    cluster = FakeCluster()
+    for kind in KINDS:
+        cluster.put(f"{RBAC}/{kind}", [])
+    subject = {"kind": "User", "name": "carla"}
+    binding = {"metadata": {"name": "all"}, "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"}}
+    cluster.put(f"{RBAC}/clusterrolebindings", [binding | {"subjects": [subject]}])
+    change_system(
+        capacity={"clusters": [{"name": "main", "kubeconfig": str(cluster.kubeconfig(tmp_path))}]},
+        access={"hosts": [{"name": "web", "root": str(tmp_path / "host")}], "clusters": ["main"]},
+    )
+    with psycopg.connect(shop, autocommit=True) as session:
+        session.execute("DROP ROLE IF EXISTS idle_app")
+        session.execute("CREATE ROLE idle_app LOGIN")
+        yield SimpleNamespace(repository=system, cluster=cluster, session=session, dsn=shop, folder=tmp_path)
+        session.execute("DROP ROLE IF EXISTS idle_app, other_app")
+    cluster.close()
+
+
+def report(reviewed, run_id, name):
+    (path,) = reviewed.repository.rglob(f"*-{run_id}/{name}")
+    return path.read_text(encoding="utf-8")
+
+
+def sign(review, **parameters):
+    return access_review("acme", sign_off=review.run_id, signed_by="maria", **parameters)
+
+
+def test_a_review_is_read_signed_and_the_next_one_shows_what_changed(reviewed):
+    first = access_review("acme")
+    assert first.verdict is Verdict.WARN, first.headline
+    rows = {row["account"]: row for row in csv.DictReader(io.StringIO(report(reviewed, first.run_id, "report.csv")))}
+    assert "sudo ALL as ALL:ALL" in rows["host web/ada"]["rights"]
+    assert rows["host web/toor"]["remarks"] == "uid-twice; uid-zero"
+    assert rows["kubernetes main/carla"]["remarks"] == "cluster-admin"
+    assert rows["postgres shop/idle_app"]["can_log_in"] == "True"
+    assert "decision=approve" in report(reviewed, first.run_id, "report.html")
+    done = sign(first, decision="approve", inactive=("postgres shop/idle_app",))
+    assert done.verdict is Verdict.OK, done.headline
+    assert access_review("acme", remind=True).verdict is Verdict.OK
+    reviewed.session.execute("ALTER ROLE idle_app SUPERUSER")
+    reviewed.cluster.put(f"{RBAC}/clusterrolebindings", [])
+    reviewed.cluster.faults[f"{RBAC}/roles"] = 403
+    second = access_review("acme")
+    changed = {row["account"]: (row["change"], row["added"]) for row in second.rows if row["change"]}
+    assert changed == {
+        "postgres shop/idle_app": ("changed", "superuser"),
+        "kubernetes main/carla": ("not seen", ""),
+    }, "a cluster that was not read whole says nothing of who is gone"
+    skipped = next(check for check in second.checks if check.verdict is Verdict.SKIP)
+    assert "resources: [roles], verbs: [list]" in skipped.message
+    with pytest.raises(RefusedError, match="cannot be approved: kubernetes main"):
+        sign(second, decision="approve")
+    reviewed.cluster.close()
+    with pytest.raises(NightshiftError, match="kubernetes main"):
+        access_review("acme")
+
+
+def can_log_in(reviewed, role):
+    return reviewed.session.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", (role,)).fetchone()[0]
+
+
+def disable(review, **parameters):
+    state = account_disabling("acme", review=review.run_id, return_state=True, **parameters)
+    return state.result(raise_on_failure=False)
+
+
+def outcomes(reviewed):
+    rows = journal.fold(LocalStore(reviewed.repository), "acme", "role_disablings", ("run_id", "role"))
+    return [(row["role"], row["outcome"], row["asked_by"], row["signed_by"]) for row in rows]
+
+
+def test_only_what_a_signed_review_confirmed_and_nobody_used_since_is_disabled(reviewed):
+    reviewed.session.execute("CREATE ROLE other_app LOGIN")
+    change_system(access={"hosts": [], "clusters": []})
+    review = access_review("acme")
+    assert "is not signed" in str(disable(review))
+    names = tuple(f"postgres shop/{name}" for name in ("idle_app", "other_app", "postgres"))
+    sign(review, decision="approve", inactive=names)
+    assert "did not confirm 'postgres shop/shop_reader'" in str(disable(review, accounts=["postgres shop/shop_reader"]))
+    # One logs in after all, and the list names the role of this very connection.
+    with psycopg.connect(reviewed.dsn, user="other_app") as used:
+        planned = disable(review, accounts=names[:1])
+        assert (planned.rows[0]["outcome"], planned.dry_run) == ("planned", True)
+        assert can_log_in(reviewed, "idle_app")
+        assert "nobody is named; add asked_by=NAME" in str(disable(review, accounts=names[:1], dry_run=False))
+        assert "was seen logging in" in str(disable(review, asked_by="ada", dry_run=False))
+        assert used.execute("SELECT 1").fetchone() == (1,)
+    assert [can_log_in(reviewed, role) for role in ("idle_app", "other_app", "postgres")] == [False, True, True]
+    assert outcomes(reviewed) == [("idle_app", "disabled", "ada", "maria")]
+    again = disable(review, accounts=names[:1], asked_by="ada", dry_run=False)
+    assert (again.verdict, again.rows[0]["outcome"]) == (Verdict.OK, "already")
+    reviewed.session.execute(again.rows[0]["undo"].encode())
+    assert can_log_in(reviewed, "idle_app")
