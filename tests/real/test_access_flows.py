@@ -10,8 +10,11 @@ import pytest
 from deployments.demo.planted import plant_host
 from flows.access_review import access_review
 from flows.account_disabling import account_disabling
+from tasks.base.clock import utc_now
 from tasks.base.errors import NightshiftError, RefusedError
+from tasks.base.system import Database
 from tasks.base.words import Verdict
+from tasks.postgres.disabling import Request, disable_roles
 from tasks.repository import journal
 from tasks.repository.local import LocalStore
 from tests.real.conftest import change_system
@@ -118,3 +121,39 @@ def test_only_what_a_signed_review_confirmed_and_nobody_used_since_is_disabled(r
     assert (again.verdict, again.rows[0]["outcome"]) == (Verdict.OK, "already")
     reviewed.session.execute(again.rows[0]["undo"].encode())
     assert can_log_in(reviewed, "idle_app")
+
+
+class FullStore(LocalStore):
+    """A store that takes nothing more."""
+
+    def put(self, key, data, *, only_if_absent=False):
+        raise RefusedError("the disk is full")
+
+
+def test_nothing_is_disabled_without_its_record_and_without_the_right_and_never_the_role_at_work(reviewed):
+    database = Database(name="shop", dsn=reviewed.dsn)
+    request = Request(
+        review_id="r", review_sha256="s", reviewed_at=utc_now(), signed_by="maria", asked_by="ada", dry_run=False
+    )
+
+    def said(dsn, store, *names):
+        found, _ = disable_roles(database.model_copy(update={"dsn": dsn}), list(names), "acme", store, "run", request)
+        return [(check.verdict, check.message) for check in found]
+
+    store = LocalStore(reviewed.repository)
+    ((verdict, message),) = said(reviewed.dsn, FullStore(reviewed.repository), "idle_app")
+    assert (verdict, "did not take the record of it: the disk is full" in message) == (Verdict.FAIL, True)
+    plain = psycopg.conninfo.make_conninfo(reviewed.dsn, user="idle_app")
+    reviewed.session.execute('CREATE ROLE "other_app" LOGIN')
+    own, refused, gone = said(plain, store, "idle_app", "other_app", "nobody-of-that-name")
+    assert own == (Verdict.FAIL, "is the role of this connection, which would lock itself out; let another one do it")
+    assert refused == (
+        Verdict.FAIL, "this connection may not change it; as a superuser: ALTER ROLE other_app NOLOGIN"
+    )  # fmt: skip
+    assert gone[0] is Verdict.INFO
+    with psycopg.connect(reviewed.dsn, user="other_app"):
+        ((verdict, message),) = said(plain, store, "other_app")
+        assert "does not see since when; GRANT pg_read_all_stats" in message
+    assert can_log_in(reviewed, "idle_app")
+    assert can_log_in(reviewed, "other_app")
+    assert {outcome for _, outcome, *_ in outcomes(reviewed)} == {"asked"}, "what was meant is written down"
