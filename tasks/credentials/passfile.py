@@ -18,6 +18,8 @@ Entry = tuple[str, str, str, str]
 def entry_of(host: str, port: str, dbname: str, user: str) -> Entry:
     """The four fields with their escapes; * stays the wildcard, except as the name of a user."""
     host, port, dbname = (ANY if field == ANY else _escaped(field) for field in (host, port, dbname))
+    # A line that begins with # is a comment.
+    host = "\\" + host if host.startswith("#") else host
     return host, port, dbname, r"\*" if user == ANY else _escaped(user)
 
 

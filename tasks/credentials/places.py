@@ -184,7 +184,7 @@ class _Block:
 
         if self.staged() is not None:
             with _answering(self._staged):
-                Secret.delete(f"secret/{self._staged}", _sync=True)  # type: ignore[call-arg]
+                Secret.delete(self._staged, _sync=True)  # type: ignore[call-arg]
 
 
 def _block(name: str) -> str | None:

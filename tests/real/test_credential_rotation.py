@@ -1,18 +1,26 @@
 """Rotation on a real server that logs everything: proven, taken back, mended, and its secrets nowhere."""
 
+import resource
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psycopg
 import pytest
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from psycopg import sql
 
 from deployments.demo.servers import free_port
 from flows.credential_rotation import credential_rotation
 from tasks.base import stopping
-from tasks.base.words import Verdict
+from tasks.base.errors import IncompleteError, NightshiftError
+from tasks.base.systems import load_system
+from tasks.base.words import LockPolicy, Verdict
 from tasks.postgres.clients import embedded_binaries
+from tasks.postgres.lock import database_lock
 from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import change_system, write_system
 from tests.real.test_no_secret import process_list_watched
@@ -157,3 +165,161 @@ def test_a_rotated_password_is_proven_kept_and_nowhere_else(rotating, loud_serve
     for what, value in secret.items():
         for piece in (value, value.split("$")[-1].split(":")[0]):
             assert [name for name, text in places.items() if piece in text] == [], what
+
+
+def test_each_refusal_names_what_is_missing_and_nothing_is_changed(rotating, loud_server, place):
+    before, dsn = verifier(loud_server), psycopg.conninfo.make_conninfo(loud_server.dsn("shop"), user="turner")
+    with psycopg.connect(loud_server.dsn("postgres"), autocommit=True) as boss:
+        boss.execute("CREATE ROLE turner LOGIN")
+        try:
+            for missing in ("GRANT SET ON PARAMETER", "GRANT pg_read_all_data", "CREATEROLE; GRANT app TO turner"):
+                rotating(admin_dsn=dsn)
+                with pytest.raises(NightshiftError, match=missing) as refused:
+                    credential_rotation("acme", credentials=("app",))
+                statements = str(refused.value).split("as a superuser: ")[1].split(", or set")[0].split(" (only")[0]
+                for statement in statements.split("; "):
+                    boss.execute(statement.encode())
+            assert (verifier(loud_server), place.read_text()) == (before, OLD)
+            credential_rotation("acme", credentials=("app",), dry_run=False)
+            assert logs_in(loud_server, place.read_text().strip())
+        finally:
+            boss.execute("REVOKE app FROM turner; DROP OWNED BY turner; DROP ROLE turner")
+
+
+def test_a_log_that_cannot_be_kept_quiet_is_allowed_only_by_name(rotating, loud_server, place):
+    with psycopg.connect(loud_server.dsn("postgres"), autocommit=True) as boss:
+        boss.execute("CREATE ROLE loud LOGIN CREATEROLE; GRANT pg_read_all_data TO loud")
+        boss.execute("GRANT app TO loud WITH ADMIN OPTION")
+        rotating(
+            admin_dsn=psycopg.conninfo.make_conninfo(loud_server.dsn("shop"), user="loud"), allow_verifier_in_log=True
+        )
+        done = credential_rotation("acme", credentials=("app",), dry_run=False)
+        boss.execute("REVOKE app FROM loud; DROP OWNED BY loud; DROP ROLE loud")
+    assert done.verdict is Verdict.WARN
+    assert "the verifier stands in the server's log" in done.headline
+    assert logs_in(loud_server, place.read_text().strip())
+    # So the search of the first test can find what is there.
+    texts = everything(loud_server, loud_server.data / "log")
+    assert any(verifier(loud_server) in text for text in texts.values())
+    assert not any(place.read_text().strip() in text for text in texts.values())
+
+
+def test_where_any_password_is_let_in_nothing_is_changed(rotating, loud_server, place):
+    before = verifier(loud_server, "open")
+    for dry_run in (True, False):
+        rotating(role="open")
+        with pytest.raises(IncompleteError, match="let open in with a wrong password"):
+            credential_rotation("acme", credentials=("app",), dry_run=dry_run)
+    assert (verifier(loud_server, "open"), place.read_text()) == (before, OLD)
+    assert [path.name for path in place.parent.iterdir()] == ["password"]
+
+
+def test_a_place_that_cannot_be_written_is_told_before_and_one_that_fails_later_is_taken_back(
+    rotating, loud_server, tmp_path, place
+):
+    before = verifier(loud_server)
+    for path, reason in (("/nowhere/x", "there is no folder /nowhere"), ("/proc/x", "nothing was changed")):
+        rotating(place={"kind": "file", "path": path})
+        with pytest.raises(NightshiftError, match=reason):
+            credential_rotation("acme", credentials=("app",), dry_run=False)
+    fails = tmp_path / "fails"
+    fails.write_text("#!/bin/sh\ncat >&2; exit 7\n")
+    fails.chmod(0o755)
+    rotating(place={"kind": "command", "write": [str(fails)], "staging": str(place.parent)})
+    with pytest.raises(NightshiftError, match=r"exit code 7 .*taken back: the old password holds at the server; what"):
+        credential_rotation("acme", credentials=("app",), dry_run=False)
+    # The disk is full only for the whole file: what lies beside it is small.
+    place.write_text("X=y\n" * 50_000 + f"APP={OLD}\n")
+    rotating(place={"kind": "env-file", "path": str(place), "variable": "APP"})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(NightshiftError, match=r"File too large.*taken back: the old password holds everywhere"):
+            credential_rotation("acme", credentials=("app",), dry_run=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert verifier(loud_server) == before
+    assert logs_in(loud_server, OLD)
+    assert place.read_text().endswith(f"APP={OLD}\n")
+    assert [path.name for path in place.parent.iterdir()] == ["password"]
+
+
+def test_a_passfile_keeps_its_other_entries_and_libpq_reads_the_new_one(rotating, loud_server, place):
+    port = str(loud_server.port)
+    others = f"# mine\n*:{port}:other\\:db:app:se\\:cret\\\\\n*:*:*:someone:x\n"
+    place.write_text(f"{others}127.0.0.1:{port}:shop:app:{OLD}\n*:*:*:*:last\n")
+    rotating(place={"kind": "passfile", "path": str(place), "host": "127.0.0.1", "port": port, "dbname": "shop"})
+    credential_rotation("acme", credentials=("app",), dry_run=False)
+    text = place.read_text()
+    assert text.startswith(others)
+    assert text.endswith("\n*:*:*:*:last\n")
+    assert OLD not in text
+    place.chmod(0o600)
+    psycopg.connect(loud_server.dsn("shop"), user="app", passfile=str(place)).close()
+
+
+def test_a_run_that_is_killed_is_mended_by_the_next(rotating, loud_server, tmp_path, place):
+    # The program that keeps the password hangs: the server has the new one, the place the old one.
+    hangs, begun = tmp_path / "hangs", tmp_path / "begun"
+    hangs.write_text(f"#!/bin/sh\n[ -e {begun} ] && {{ cat > {place}; exit; }}\ntouch {begun}; exec sleep 100\n")
+    hangs.chmod(0o755)
+    reads = tmp_path / "reads"
+    reads.write_text(f"#!/bin/sh\ncat {place}\n")
+    reads.chmod(0o755)
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    rotating(place={"kind": "command", "write": [str(hangs)], "read": [str(reads)], "staging": str(staging)})
+    run = subprocess.Popen([sys.executable, "-c", KILLED], start_new_session=True)
+    until = time.monotonic() + 60
+    while not begun.exists():
+        assert time.monotonic() < until
+        assert run.poll() is None
+        time.sleep(0.02)
+    # Alone: whoever kills the engine leaves its children.
+    run.kill()
+    run.wait()
+    (beside,) = staging.iterdir()
+    assert (beside.stat().st_mode & 0o777, place.read_text()) == (0o600, OLD)
+    assert not logs_in(loud_server, OLD)
+    plan = credential_rotation("acme")
+    assert (plan.rows[0]["state"], "would first be finished" in plan.rows[0]["outcome"]) == ("interrupted", True)
+    new = beside.read_text()
+    mended = credential_rotation("acme", dry_run=False)
+    assert "an interrupted rotation was finished" in mended.headline
+    assert (place.read_text(), logs_in(loud_server, new), list(staging.iterdir())) == (new, True, [])
+    assert mended.rows[0]["state"] == "fresh"
+
+
+KILLED = """
+import os
+from tasks.base.systems import load_system
+from tasks.credentials.places import place_of_password
+from tasks.postgres.rotation.role import RoleJob
+from tasks.repository.opening import open_store
+from tasks.repository.rotations import Rotations
+system = load_system("acme")
+(credential,) = system.credentials.entries
+rotations = Rotations(open_store(system.repository), "acme", "killed01")
+place = place_of_password("acme", credential)
+RoleJob(system.databases[0], credential, place, rotations).rotate(system.credentials, due=True)
+"""
+
+
+def test_two_at_a_time_are_kept_apart_by_the_lock_of_the_database(rotating, loud_server, place):
+    system = load_system("acme")
+    with database_lock(system.databases[0], "backup", "other001", LockPolicy.REFUSE, 1):
+        change_system(credentials={"on_lock": "refuse"})
+        with pytest.raises(NightshiftError, match=r"is locked by nightshift:backup:.*:other001"):
+            credential_rotation("acme", credentials=("app",), dry_run=False)
+    assert logs_in(loud_server, OLD)
+    assert place.read_text() == OLD
+
+
+def test_a_secret_block_takes_the_new_password(rotating, loud_server):
+    Secret(value=OLD).save("acme-app", overwrite=True)
+    rotating(place={"kind": "block", "reference": "secret:acme-app"})
+    done = credential_rotation("acme", credentials=("app",), dry_run=False)
+    assert done.verdict is Verdict.OK, done.headline
+    assert logs_in(loud_server, Secret.load("acme-app").get())
+    with pytest.raises(ValueError, match="acme-app-nightshift-new"):
+        Secret.load("acme-app-nightshift-new")
