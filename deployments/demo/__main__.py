@@ -118,9 +118,13 @@ def database() -> Iterator[str]:
     server = LocalServer(binaries, folder, free_port(), "postgres")
     try:
         server.create("UTF8", "C.UTF-8", {})
+        # The application is asked for its password, so that a rotation of it can be proven.
+        rules = server.data / "pg_hba.conf"
+        rules.write_text(f"host all shop_app 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
         server.start()
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
             connection.execute("CREATE DATABASE shop")
+            connection.execute("CREATE ROLE shop_app LOGIN")
         with psycopg.connect(server.dsn("shop"), autocommit=True) as connection:
             for name in ("awkward.sql", "sample.sql"):
                 connection.execute(Path(__file__).with_name(name).read_bytes())

@@ -38,6 +38,8 @@ _CHAINS: tuple[tuple[_Job, ...], ...] = (
         ("capacity_import/demo-on-demand", {"file": "{home}/history.csv"}),
         ("capacity_sample/demo-daily", {}),
         ("capacity_report/demo-weekly", {}),
+        # The application's password: a new one, proven by a login.
+        ("credential_rotation/demo-monthly", {"credentials": ["shop-app"]}),
         # A planted folder and this project's own flows.
         ("security_audit/demo-monthly", {}),
         ("security_check/demo-daily", {}),
