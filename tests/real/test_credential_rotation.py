@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -21,6 +22,7 @@ from tasks.base.systems import load_system
 from tasks.base.words import LockPolicy, Verdict
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.lock import database_lock
+from tasks.postgres.rotation.server import RoleServer
 from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import change_system, write_system
 from tests.real.test_no_secret import process_list_watched
@@ -176,7 +178,7 @@ def test_each_refusal_names_what_is_missing_and_nothing_is_changed(rotating, lou
                 rotating(admin_dsn=dsn)
                 with pytest.raises(NightshiftError, match=missing) as refused:
                     credential_rotation("acme", credentials=("app",))
-                statements = str(refused.value).split("as a superuser: ")[1].split(", or set")[0].split(" (only")[0]
+                statements = str(refused.value).split("as a superuser: ")[1].split(", or set")[0].split(" (when")[0]
                 for statement in statements.split("; "):
                     boss.execute(statement.encode())
             assert (verifier(loud_server), place.read_text()) == (before, OLD)
@@ -184,6 +186,26 @@ def test_each_refusal_names_what_is_missing_and_nothing_is_changed(rotating, lou
             assert logs_in(loud_server, place.read_text().strip())
         finally:
             boss.execute("REVOKE app FROM turner; DROP OWNED BY turner; DROP ROLE turner")
+
+
+def test_a_statement_that_fails_is_not_logged_either_and_a_session_that_was_ended_is_opened_again(
+    rotating, loud_server
+):
+    rotating(role="ghost")
+    system = load_system("acme")
+    with closing(RoleServer(system.databases[0], system.credentials.entries[0], "failing1")) as server:
+        for _ in range(2):
+            with pytest.raises(NightshiftError, match='role "ghost" does not exist') as refused:
+                server.set_verifier("SCRAM-SHA-256$4096:planted-verifier")
+            assert "planted-verifier" not in str(refused.value)
+            with psycopg.connect(loud_server.dsn("shop"), autocommit=True) as boss:
+                ended = (
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name ~ 'failing1'"
+                )
+                assert boss.execute(ended).fetchone() == (1,)
+    texts = everything(loud_server, loud_server.data / "log")
+    assert any('role "ghost" does not exist' in text for text in texts.values())
+    assert [name for name, text in texts.items() if "planted-verifier" in text] == []
 
 
 def test_a_log_that_cannot_be_kept_quiet_is_allowed_only_by_name(rotating, loud_server, place):

@@ -165,6 +165,15 @@ def test_a_failure_after_the_server_was_changed_is_taken_back_and_told(tmp_path)
     assert [one.step for one in rotations._records] == [Step.INTENDED, Step.TAKEN_BACK]
 
 
+def test_a_journal_that_takes_no_end_is_told_and_the_next_run_records_it(tmp_path):
+    world = World(tmp_path)
+    with pytest.raises(NightshiftError, match="proven and kept in the place, but the journal did not take it"):
+        world.run(steps_of(tmp_path / "whole", True) - 1, RefusedError)
+    kept = world.kept
+    world.run()
+    assert (world.kept, world.is_consistent) == (kept, True), "the next run does not rotate again"
+
+
 def test_what_lies_beside_is_not_believed_where_any_password_is_let_in(tmp_path):
     world = World(tmp_path)
     world.beside, world.trusts = "new", True

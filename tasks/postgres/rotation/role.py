@@ -46,6 +46,7 @@ class RoleJob:
         name = self._credential.name
         lock = partial(database_lock, self._database, "rotation", self._run_id)
         with lock(policy.on_lock, policy.lock_wait_seconds), closing(self._server()) as server:
+            self._place.check()
             # What was known before the lock was ours may be of before another run.
             self._rotations.read_again()
             rotation = Rotation(server, self._place, partial(self._rotations.record, name))

@@ -105,7 +105,13 @@ class Rotation:
                     "does not: mend the place and start the flow again"
                 ) from None
             self._take_back(kept, undo, error)
-        self.record(Step.PROVEN, self.about)
+        try:
+            self.record(Step.PROVEN, self.about)
+        except NightshiftError as error:
+            raise IncompleteError(
+                f"the new password is proven and kept in {self.place.what}, but the journal did not take it: {error}; "
+                "start the flow again: it records it"
+            ) from None
         self.place.unstage()
 
     def _take_back(self, kept: str | None, undo: str | None, cause: NightshiftError) -> NoReturn:

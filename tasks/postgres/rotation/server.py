@@ -179,7 +179,7 @@ class RoleServer:
             grant += f"; GRANT {facts.role} TO {facts.admin} WITH ADMIN OPTION"
         return (
             f"{facts.admin} may not change the password of {facts.role}; as a superuser: {grant} "
-            "(only a superuser changes one)"
+            f"(when {facts.role} is a superuser, only one may)"
         )
 
     def _facts(self, session: Connection[Any]) -> "_Facts":
@@ -192,7 +192,7 @@ class RoleServer:
     def _admin_session(self) -> Iterator[Connection[Any]]:
         """An autocommit session that is quiet before anything is done in it. Database errors become ours."""
         try:
-            if self._session is None or self._session.closed:
+            if self._session is None or not _is_alive(self._session):
                 self._session = connect(self._admin, application_name=self._application)
                 self._session.autocommit = True
                 self._session.execute("SET lock_timeout = '10s'; SET statement_timeout = '30s'")
@@ -209,6 +209,15 @@ class RoleServer:
         if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
             return ConfigurationError(f"the connection of '{self.database.name}' is not valid: {said}")
         return RefusedError(f"'{self.database.name}' did not do it: {said}; look at the server's log")
+
+
+def _is_alive(session: Connection[Any]) -> bool:
+    """False when the server ended it meanwhile, such as an idle one while a place was written."""
+    try:
+        session.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 class _Facts(Frozen):
