@@ -75,7 +75,7 @@ def apt_pending(policy: UpdatePolicy) -> Pending:
                     installed=found["old"],
                     candidate=found["new"],
                     is_security=security,
-                    severity=policy.severity,
+                    severity=policy.severity if security else Severity.UNKNOWN,
                 )
             )
         elif line.strip() and not line.startswith("Listing"):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from tasks.base.attachments import Table
 from tasks.base.clock import iso, utc_now
 from tasks.base.errors import NightshiftError
 from tasks.base.findings import Finding, Scan, Severity, identity_of
@@ -60,7 +61,9 @@ def _look(policy: UpdatePolicy, reboot: Path) -> Looked:
                 next_command="sudo apt-get update",
             )
         )
-    return Looked(findings=tuple(findings), checks=tuple(lines), missing=missing)
+    rows = tuple(one.model_dump(mode="json") for one in pending.updates)
+    table = Table(name="updates", title="Pending updates", header=tuple(Update.model_fields), rows=rows)
+    return Looked(findings=tuple(findings), checks=tuple(lines), missing=missing, attachments=(table,))
 
 
 def _line(host: str, pending: Pending, security: list[Update]) -> CheckResult:

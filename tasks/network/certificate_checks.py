@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from tasks.base.attachments import Table, joined
 from tasks.base.clock import iso, utc_now
 from tasks.base.errors import NightshiftError
 from tasks.base.findings import Finding, Scan, Severity, identity_of
@@ -17,6 +18,7 @@ from tasks.network import certificates, tls
 from tasks.network.certificates import Fault
 
 _MOST_BYTES = 1024 * 1024
+_HEADER = ("place", "subject", "names", "issuer", "not_before", "not_after", "days_left", "key", "faults")
 _OLD_PROTOCOLS = ("SSLv2", "SSLv3", "TLSv1", "TLSv1.1")
 
 
@@ -59,6 +61,9 @@ def _endpoint(endpoint: Endpoint, policy: CertificatePolicy) -> Looked:
         faults.append(Fault(rule="weak-protocol", severity=Severity.MEDIUM, sentence=sentence))
     for issuer in shown.chain[1:]:
         faults += [_of_issuer(one, issuer) for one in _faults(issuer, policy)]
+    if shown.refusals and not faults:
+        sentence = "is refused for a date that is none of those shown: the authority behind them has expired"
+        faults.append(Fault(rule="certificate-refused", severity=Severity.HIGH, sentence=sentence))
     verified = "" if faults else "; chain, names, key and signature are good"
     return _looked(scope_of(endpoint.address), endpoint.address, own, policy, faults, verified, command)
 
@@ -86,6 +91,7 @@ def _files(pattern: str, policy: CertificatePolicy) -> Looked:
         findings=tuple(finding for one in seen for finding in one.findings),
         checks=(*(line for one in seen for line in one.checks), *lines),
         missing="; ".join(missing),
+        attachments=joined(table for one in seen for table in one.attachments),
     )
 
 
@@ -123,7 +129,19 @@ def _looked(
         threshold=policy.warning_days,
         next_command=command if faults else "",
     )
-    return Looked(findings=findings, checks=(line,))
+    row = {
+        "place": place,
+        "subject": certificates.common_name(own.subject),
+        "names": ", ".join(certificates.names_of(own)),
+        "issuer": issuer,
+        "not_before": iso(own.not_valid_before_utc),
+        "not_after": end,
+        "days_left": round(left, 2),
+        "key": certificates.key_of(own)[0],
+        "faults": ", ".join(sorted({fault.rule for fault in faults})),
+    }
+    table = Table(name="certificates", title="Certificates", header=_HEADER, rows=(row,))
+    return Looked(findings=findings, checks=(line,), attachments=(table,))
 
 
 def _finding(scope: str, place: str, certificate: x509.Certificate, fault: Fault) -> Finding:

@@ -65,9 +65,9 @@ def faults_of_dates(certificate: x509.Certificate, policy: CertificatePolicy, no
 
 def faults_of_strength(certificate: x509.Certificate) -> Iterator[Fault]:
     """A key or a signature that is too weak; the signature of a root is relied upon by nobody."""
-    weak = _weak_key(certificate)
+    key, weak = key_of(certificate)
     if weak:
-        yield Fault(rule="certificate-weak-key", severity=Severity.MEDIUM, sentence=f"has a weak key ({weak})")
+        yield Fault(rule="certificate-weak-key", severity=Severity.MEDIUM, sentence=f"has a weak key ({key})")
     try:
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
@@ -140,16 +140,20 @@ def _without_issuer(top: x509.Certificate, issuer: str) -> Fault:
     return Fault(rule="certificate-unknown-issuer", severity=Severity.HIGH, sentence=sentence)
 
 
-def _weak_key(certificate: x509.Certificate) -> str:
+def key_of(certificate: x509.Certificate) -> tuple[str, bool]:
+    """What kind of key it has, in words, and whether that is too weak."""
     try:
         key = certificate.public_key()
     except (UnsupportedAlgorithm, ValueError):
-        return ""
-    if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _RSA_BITS:
-        return f"{'RSA' if isinstance(key, rsa.RSAPublicKey) else 'DSA'} of {key.key_size} bits"
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < _CURVE_BITS:
-        return f"elliptic curve of {key.key_size} bits"
-    return ""
+        return "of a kind that is not known", False
+    if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey):
+        return (
+            f"{'RSA' if isinstance(key, rsa.RSAPublicKey) else 'DSA'} of {key.key_size} bits",
+            key.key_size < _RSA_BITS,
+        )
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"elliptic curve of {key.key_size} bits", key.key_size < _CURVE_BITS
+    return type(key).__name__.removesuffix("PublicKey"), False
 
 
 def _matches(pattern: str, name: str) -> bool:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 
+from tasks.base.attachments import Row, Table
 from tasks.base.doors import ANY, FirewallPolicy
 from tasks.base.errors import MissingError, NightshiftError
 from tasks.base.findings import Finding, Scan, Severity, identity_of
@@ -19,6 +20,7 @@ _MORE_FOLDERS = "/usr/sbin:/sbin"
 _SAVES = {"ip": "iptables-save", "ip6": "ip6tables-save"}
 _FAMILIES = {"ip": "IPv4", "ip6": "IPv6"}
 _TOLD = 20
+_HEADER = ("protocol", "first_port", "last_port", "source", "interface", "conditions", "allowed")
 
 
 def firewall_checks(policy: FirewallPolicy | None) -> list[Scanning]:
@@ -62,7 +64,23 @@ def _look(policy: FirewallPolicy) -> Looked:
     bad = [one for one in openings if not is_allowed(one, policy.allowed)]
     findings = [_open_family(family) for family, seen in found.items() if seen is None] + [_opening(one) for one in bad]
     lines = [_line(finding) for finding in findings] or [_all_allowed(openings)]
-    return Looked(findings=tuple(findings), checks=tuple(lines))
+    table = Table(name="firewall", title="Let in by the firewall", header=_HEADER, rows=_rows(openings, bad))
+    return Looked(findings=tuple(findings), checks=tuple(lines), attachments=(table,))
+
+
+def _rows(openings: Sequence[Opening], bad: Sequence[Opening]) -> tuple[Row, ...]:
+    return tuple(
+        {
+            "protocol": one.protocol,
+            "first_port": one.ports[0],
+            "last_port": one.ports[1],
+            "source": one.source,
+            "interface": one.interface,
+            "conditions": ", ".join(one.others),
+            "allowed": "no" if one in bad else "yes",
+        }
+        for one in openings
+    )
 
 
 def _line(finding: Finding) -> CheckResult:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import psutil
 
+from tasks.base.attachments import Row, Table
 from tasks.base.doors import ANY, AllowedSocket, ListeningPolicy, bounds
 from tasks.base.findings import Finding, Scan, Severity, identity_of
 from tasks.base.scans import Looked, Scanning, as_check, unknown, verdict_of
@@ -18,6 +19,7 @@ from tasks.base.words import CheckResult, Frozen, Verdict
 _COMMAND = "sudo ss -tulpn"
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _TOLD = 20
+_HEADER = ("protocol", "address", "port", "process", "allowed")
 
 
 class Listening(Frozen):
@@ -117,7 +119,14 @@ def _look(policy: ListeningPolicy) -> Looked:
                 next_command=_COMMAND,
             )
         )
-    return Looked(findings=findings, checks=tuple(lines) or (_all_allowed(sockets),), missing=missing)
+    table = Table(name="listening_sockets", title="Listening sockets", header=_HEADER, rows=tuple(map(_row, judged)))
+    checks = tuple(lines) or (_all_allowed(sockets),)
+    return Looked(findings=findings, checks=checks, missing=missing, attachments=(table,))
+
+
+def _row(judged: tuple[Listening, bool | None]) -> Row:
+    one, good = judged
+    return one.model_dump() | {"allowed": {True: "yes", False: "no", None: "not known"}[good]}
 
 
 def _all_allowed(sockets: Sequence[Listening]) -> CheckResult:

@@ -46,6 +46,9 @@ def test_a_good_certificate_is_verified_with_its_chain_and_its_name(trusted, tmp
     assert (scan.state, line.verdict) == (ScanState.CLEAN, Verdict.OK), line.message
     assert "issued by Acme Between; chain, names, key and signature are good" in line.message
     assert 89 < line.value < 91
+    (table,) = scan.attachments
+    (row,) = table.rows
+    assert (row["subject"], row["names"], row["key"], row["faults"]) == (NAME, NAME, "elliptic curve of 256 bits", "")
 
 
 # What is served, and the faults that must be named: all of them, not only the first.
@@ -180,6 +183,24 @@ def test_a_mail_server_is_asked_for_tls_as_it_wants_to_be(trusted, tmp_path):
     assert looked(trusted, talk, starttls="smtp").checks[0].verdict is Verdict.OK
     scan = looked(trusted, lambda one: talk(one, b"250 acme\r\n", b"502 unknown\r\n"), starttls="smtp")
     assert_unknown(scan, "no STARTTLS")
+
+
+def test_a_postgresql_is_asked_for_tls_by_its_own_protocol(trusted, tmp_path):
+    secure = tls(make(NAME, ROOT).write(tmp_path / "postgres.pem"))
+
+    def talk(connection):
+        assert connection.recv(8)[4:] == (80877103).to_bytes(4)
+        connection.sendall(b"S")
+        secure(connection)
+
+    assert looked(trusted, talk, starttls="postgres").checks[0].verdict is Verdict.OK
+
+
+def test_an_authority_that_expired_is_not_called_good(tmp_path):
+    old = make("Old Root", authority=True, first_day=-20, last_day=-3)
+    place = str(old.write(tmp_path / "old.pem", with_key=False))
+    scan = looked(place, tls(make(NAME, old).write(tmp_path / "served.pem")))
+    assert rules(scan) == {"certificate-refused": Severity.HIGH}, scan.checks
 
 
 def test_a_postgresql_without_tls_is_told_as_such(trusted):

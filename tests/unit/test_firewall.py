@@ -111,6 +111,9 @@ def test_what_is_let_in_and_not_allowed_is_a_finding(programs):
         CLOSED[0]: Severity.MEDIUM,
         CLOSED[5]: Severity.HIGH,
     }
+    (table,) = scan.attachments
+    assert [row["allowed"] for row in table.rows] == ["no", "yes", "yes", "yes", "yes", "no"]
+    assert (table.rows[2]["first_port"], table.rows[2]["last_port"]) == (8000, 8100)
     assert {line.target: line.verdict for line in scan.checks} == {CLOSED[0]: Verdict.WARN, CLOSED[5]: Verdict.FAIL}
 
 

@@ -53,6 +53,8 @@ def test_all_allowed_is_said_with_what_is_open(listener):
     (line,) = scan.checks
     assert line.verdict is Verdict.OK
     assert "all allowed" in line.message
+    (table,) = scan.attachments
+    assert (listener, "yes") in {(row["port"], row["allowed"]) for row in table.rows}
 
 
 def test_a_bound_udp_socket_of_a_server_counts_and_that_of_a_client_does_not():

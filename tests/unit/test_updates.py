@@ -57,6 +57,12 @@ def test_security_updates_are_told_apart_and_become_findings(programs, lists, tm
     (line,) = scan.checks
     assert (line.verdict, line.value) == (Verdict.WARN, 2)
     assert "libssl3 3.0.19-1~deb12u2; 1 other updates" in line.message
+    (table,) = scan.attachments
+    assert [(row["package"], row["is_security"]) for row in table.rows] == [
+        ("apt", True),
+        ("base-files", False),
+        ("libssl3", True),
+    ]
 
 
 def test_nothing_pending_is_good_only_with_fresh_lists(programs, lists, tmp_path):
