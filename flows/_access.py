@@ -3,6 +3,7 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
 
 from flows import _support
 from tasks.access.book import Book
@@ -15,6 +16,14 @@ from tasks.platform import access as clusters
 from tasks.postgres import accounts as databases
 
 Scope = tuple[str, Look]
+
+
+def run_name() -> str:
+    """The name of a run: what it reviews, signs or only reminds of."""
+    parameters = flow_run.parameters
+    signs, reminds = parameters.get("sign_off"), parameters.get("remind")
+    what = f"sign-off {signs}" if signs else "reminder" if reminds else "all"
+    return f"access_review {parameters.get('system')} {what}"
 
 
 @task(name="look", task_run_name="{scope}", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)

@@ -15,7 +15,7 @@ FLOW = "access_review"
 
 @flow(
     name=FLOW,
-    flow_run_name=_support.run_name(FLOW),
+    flow_run_name=_access.run_name,
     persist_result=False,
     task_runner=_support.THREADS,
     **_support.HOOKS,

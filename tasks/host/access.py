@@ -26,6 +26,7 @@ RULES: Rules = {
     "empty-password": (Severity.CRITICAL, "an empty password lets everybody in"),
     "password-in-passwd": (Severity.HIGH, "its stored password stands where everyone can read it"),
     "old-password-hash": (Severity.HIGH, "DES, MD5 or the like: whoever reads it can guess it; set it again"),
+    "powerful-group": (Severity.MEDIUM, "its members can become root, or read what only root should"),
     "system-account-shell": (Severity.LOW, "an account of a service with a shell that lets somebody work"),
     "expired-account": (Severity.LOW, "it has expired and can be removed: userdel"),
     "unused-account": (Severity.MEDIUM, "it may log in and nobody does"),
@@ -45,6 +46,8 @@ RULES: Rules = {
     "secret-mode": (Severity.HIGH, "others than its owner may touch a file that holds secrets"),
     "secret-owner": (Severity.HIGH, "a file that holds secrets belongs to another account"),
 }
+# They reach disks, memory, stored passwords, or a daemon that mounts the host's root for them.
+_POWERFUL = {"docker", "lxd", "incus", "libvirt", "disk", "kmem", "shadow"}
 # A rule, what it holds for, and what may change of that without its being another finding.
 Fact = tuple[str, str, str]
 
@@ -106,6 +109,8 @@ def _accounts(root: Root, accounts: list[HostAccount]) -> Iterator[Fact]:
             yield "password-in-passwd", one.name, ""
         if 0 < one.uid < people and one.has_shell:
             yield "system-account-shell", one.name, one.shell or "/bin/sh"
+        for group in sorted(_POWERFUL & set(one.groups) - {one.name}) if one.uid else ():
+            yield "powerful-group", f"{one.name} in {group}", ""
         if one.expires_at is not None and one.expired(now):
             yield "expired-account", one.name, f"since {one.expires_at:%Y-%m-%d}"
 

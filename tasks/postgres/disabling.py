@@ -53,6 +53,7 @@ class _Now(Frozen):
     sees_sessions: bool
     sessions: tuple[int, ...]
     last_login: datetime | None = Field(description="Of its sessions; None: none, or not shown to this role")
+    at: datetime = Field(description="The moment by the server's clock, as its other times are")
 
     @property
     def undo(self) -> str:
@@ -111,10 +112,12 @@ def _refusal(role: _Now, use: Statements | str, request: Request) -> str:
         return "is the server's first superuser, without which nobody can mend anything"
     if role.sessions and not role.sees_sessions:
         return "has sessions, and this role does not see since when; GRANT pg_read_all_stats to it"
-    if role.last_login is not None and role.last_login > request.reviewed_at:
+    # What the server saw is held against its own clock, so that a clock that is wrong lets nobody pass.
+    reviewed_at = role.at - (utc_now() - request.reviewed_at)
+    if role.last_login is not None and role.last_login > reviewed_at:
         return f"was seen logging in at {iso(role.last_login)}, after the review; it is in use: review again"
     last = None if isinstance(use, str) else use.roles.get(role.name)
-    if last is not None and last > request.reviewed_at:
+    if last is not None and last > reviewed_at:
         return f"was seen with a statement at {iso(last)}, after the review; it is in use: review again"
     return ""
 
@@ -159,8 +162,8 @@ def _now(session: Session, name: str) -> _Now | None:
     row = session.execute(queries.load("accounts/role_to_disable"), (name,)).fetchone()
     if row is None:
         return None
-    login, first, own, quoted, sees, pids, last = cast(
-        tuple[bool, bool, bool, str, bool, list[int], datetime | None], row
+    login, first, own, quoted, sees, pids, last, at = cast(
+        tuple[bool, bool, bool, str, bool, list[int], datetime | None, datetime], row
     )
     return _Now(
         name=name,
@@ -171,6 +174,7 @@ def _now(session: Session, name: str) -> _Now | None:
         sees_sessions=sees,
         sessions=tuple(pids),
         last_login=last,
+        at=at,
     )
 
 

@@ -80,8 +80,8 @@ def test_a_review_is_read_signed_and_the_next_one_shows_what_changed(reviewed):
     assert "resources: [roles], verbs: [list]" in skipped.message
     with pytest.raises(RefusedError, match="cannot be approved: kubernetes main"):
         sign(second, decision="approve")
-    reviewed.cluster.close()
-    with pytest.raises(NightshiftError, match="kubernetes main"):
+    change_system(access={"hosts": [{"name": "web", "root": "/nowhere/at-all"}], "clusters": []})
+    with pytest.raises(NightshiftError, match="host web: there is no folder /nowhere/at-all"):
         access_review("acme")
 
 
@@ -154,6 +154,11 @@ def test_nothing_is_disabled_without_its_record_and_without_the_right_and_never_
     with psycopg.connect(reviewed.dsn, user="other_app"):
         ((verdict, message),) = said(plain, store, "other_app")
         assert "does not see since when; GRANT pg_read_all_stats" in message
-    assert can_log_in(reviewed, "idle_app")
-    assert can_log_in(reviewed, "other_app")
-    assert {outcome for _, outcome, *_ in outcomes(reviewed)} == {"asked"}, "what was meant is written down"
+        assert can_log_in(reviewed, "idle_app")
+        assert can_log_in(reviewed, "other_app")
+        # Whoever was there before the review was looked at by who signed: told, and disabled for the next time.
+        request = request.model_copy(update={"reviewed_at": utc_now()})
+        ((verdict, message),) = said(reviewed.dsn, store, "other_app")
+        assert (verdict, "go on until they end" in message) == (Verdict.WARN, True)
+        assert not can_log_in(reviewed, "other_app")
+    assert {outcome for _, outcome, *_ in outcomes(reviewed)} == {"disabled"}

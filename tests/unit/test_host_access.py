@@ -133,6 +133,7 @@ def of(seen, *names):
 
 def test_accounts_that_are_wrong_are_found_and_the_others_are_not(host):
     seen = host.look()
+    assert of(seen, "powerful") == {("powerful-group", "ada in docker"), ("powerful-group", "ben in docker")}
     assert of(seen, "uid", "empty", "old-p", "password", "system", "expired") == {
         ("uid-zero", "toor"), ("uid-twice", "toor"), ("uid-twice", "root"), ("empty-password", "eve"),
         ("old-password-hash", "ben"), ("old-password-hash", "old"), ("password-in-passwd", "old"),
@@ -299,7 +300,7 @@ def test_what_may_not_be_read_is_said_and_nothing_is_called_clean(host):
     assert scan.state is ScanState.INCOMPLETE
     assert "/etc/shadow cannot be read: Permission denied; let the run of" in scan.reason
     assert "/etc/sudoers cannot be read" in scan.reason
-    assert scan.findings == ()
+    assert {one.rule for one in scan.findings} == {"powerful-group"}, "what was seen is told"
 
 
 def test_accounts_of_a_directory_service_are_not_passed_over_in_silence(host):

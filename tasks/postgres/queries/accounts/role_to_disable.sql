@@ -2,6 +2,7 @@
 SELECT r.rolcanlogin, r.oid = 10, r.rolname IN (CURRENT_USER, SESSION_USER), pg_catalog.quote_ident(r.rolname),
     pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),
     ARRAY(SELECT a.pid FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid ORDER BY a.pid)::int[],
-    (SELECT max(a.backend_start) FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid)
+    (SELECT max(a.backend_start) FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid),
+    pg_catalog.clock_timestamp()
 FROM pg_catalog.pg_roles r
 WHERE r.rolname = %s
