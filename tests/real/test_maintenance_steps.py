@@ -13,6 +13,7 @@ from tasks.base.errors import StoppedError
 from tasks.base.maintenance import MaintenancePolicy, Opening
 from tasks.base.system import Database
 from tasks.postgres.maintain.carry_out import carry_out, make_plan
+from tasks.postgres.maintain.database import Job, maintain
 from tasks.postgres.maintain.history import Diary, Rates, read_outcomes
 from tasks.postgres.maintain.plan import Action
 from tasks.postgres.maintain.rest import Rest
@@ -186,6 +187,39 @@ def test_a_table_that_is_mostly_air_is_measured_and_told_and_a_full_one_is_clear
     assert (known["airy"].trust, round(known["airy"].waste_share, 1)) == ("measured", 0.9)
     assert known["dense"].waste_share < 0.1
     assert known["half"].waste_share < 0.1
+
+
+def test_a_table_is_cleared_by_its_size_per_row_since_it_was_measured_and_measured_again_when_it_grew(
+    session, shop, tmp_path
+):
+    policy, store = MaintenancePolicy(table_bytes=500_000, dead_rows=10**9), LocalStore(str(tmp_path / "history"))
+
+    def bloat():
+        until = Opening(start=utc_now(), end=utc_now() + timedelta(minutes=9))
+        found = maintain(Job(store, "acme", policy, new_run_id()), Database(name="shop", dsn=shop), until)
+        (row,) = [row for row in found.tables if row["name"] == "wide"]
+        return row["trust"], row["method"].partition(" of ")[0], round(row["waste_share"], 1)
+
+    session.execute("CREATE TABLE wide (id bigint, word text) WITH (autovacuum_enabled = off)")
+    session.execute("INSERT INTO wide SELECT n, repeat('x', 1200) FROM generate_series(1, 2000) n")
+    # Of no use for an estimate, so that it is measured.
+    session.execute("ALTER TABLE wide ALTER word SET STATISTICS 0")
+    session.execute("DELETE FROM wide WHERE id % 2 = 0")
+    session.execute("VACUUM ANALYZE wide")
+    assert bloat() == ("measured", "pgstattuple_approx", 0.5)
+    session.execute("INSERT INTO wide SELECT n, repeat('x', 1200) FROM generate_series(1, 700) n")
+    session.execute("VACUUM ANALYZE wide")
+    assert bloat() == ("high", "size per row against the measurement", 0.2)
+    session.execute("DELETE FROM wide WHERE id % 7 <> 0")
+    session.execute("VACUUM ANALYZE wide")
+    assert bloat() == ("measured", "pgstattuple_approx", 0.9)
+    session.execute("CREATE TABLE other AS SELECT * FROM wide")
+    session.execute("DROP TABLE wide")
+    session.execute("ALTER TABLE other RENAME TO wide")
+    session.execute("INSERT INTO wide SELECT n, repeat('y', 1200) FROM generate_series(1, 2000) n")
+    session.execute("VACUUM ANALYZE wide")
+    # Another of the same name inherits nothing.
+    assert bloat()[1] != "size per row against the measurement"
 
 
 def test_what_holds_back_vacuum_is_named_with_what_ends_it(session, shop):

@@ -12,7 +12,7 @@ from pydantic import Field
 from tasks.base.words import Frozen
 from tasks.postgres import queries
 from tasks.postgres.inspect.budget import Budget, Session
-from tasks.postgres.inspect.relations import Index
+from tasks.postgres.inspect.relations import Index, Table
 
 Trust = Literal["measured", "high", "low", "none"]
 # A B-tree page has 24 bytes of header and 16 of opaque data; an entry 8 of header, 4 of line pointer, 8-byte alignment.
@@ -30,9 +30,9 @@ class Bloat(Frozen):
 
 
 class Baseline(Frozen):
-    """What a freshly built index needed.
+    """What a freshly built index needed, or a table when the air that was measured in it is taken away.
 
-    It holds for that very build: one of the same name that was made anew, or is to be filled otherwise, has another
+    It holds for that very one: one of the same name that was made anew, or is to be filled otherwise, has another
     number or fill factor, and inherits nothing.
     """
 
@@ -46,27 +46,29 @@ def suspect(
     session: Session, indexes: Sequence[Index], baselines: Mapping[str, Baseline], block_bytes: int, budget: Budget
 ) -> dict[int, Bloat]:
     """The cheap rungs of the ladder, by index oid: size per row against the baseline, else the statistics."""
-    own = {index.oid: known for index in indexes if (known := _of_this_build(baselines, index)) is not None}
+    own = {index.oid: known for index in indexes if (known := of_this_one(baselines, index)) is not None}
     widths = _widths(session, [index.oid for index in indexes if index.oid not in own], budget)
     found = {}
     for index in indexes:
         baseline = own.get(index.oid)
         if baseline is not None and index.rows:
-            found[index.oid] = _against(index, baseline)
+            found[index.oid] = against(index, baseline, "build")
         else:
             width, changed = widths.get(index.oid, (None, 0))
             found[index.oid] = _estimated(index, width, changed, block_bytes)
     return found
 
 
-def _of_this_build(baselines: Mapping[str, Baseline], index: Index) -> Baseline | None:
-    known = baselines.get(index.label)
-    return known if known and (known.oid, known.fillfactor) == (index.oid, index.fillfactor) else None
+def of_this_one(baselines: Mapping[str, Baseline], relation: Index | Table) -> Baseline | None:
+    """The baseline of that very index or table, not of another that had its name; None without one."""
+    known = baselines.get(relation.label)
+    return known if known and (known.oid, known.fillfactor) == (relation.oid, relation.fillfactor) else None
 
 
-def _against(index: Index, baseline: Baseline) -> Bloat:
-    waste = max(0.0, 1 - baseline.bytes_per_row * index.rows / index.size_bytes)
-    return Bloat(waste_share=waste, method=f"size per row against the build of {baseline.day}", trust="high")
+def against(relation: Index | Table, baseline: Baseline, what: str) -> Bloat:
+    """What its size per row says; `what` is that of which the baseline comes."""
+    waste = max(0.0, 1 - baseline.bytes_per_row * relation.rows / relation.size_bytes)
+    return Bloat(waste_share=waste, method=f"size per row against the {what} of {baseline.day}", trust="high")
 
 
 def _estimated(index: Index, width: float | None, changed_rows: int, block_bytes: int) -> Bloat:

@@ -1,9 +1,10 @@
-"""How much of a table is air: an estimate from the statistics finds the candidates, pgstattuple_approx measures them.
+"""How much of a table is air: its size per row against when it was measured, else an estimate from the statistics,
+clears it; what neither clears is measured by pgstattuple_approx.
 
 Nothing is done about it here: only a rewrite gives the space back, and that locks the table.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import cast
 
@@ -11,10 +12,11 @@ import psycopg
 from psycopg import sql
 
 from tasks.base import stopping
+from tasks.base.clock import utc_now
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres import queries
 from tasks.postgres.connection import lost
-from tasks.postgres.inspect.bloat import Bloat, unknown
+from tasks.postgres.inspect.bloat import Baseline, Bloat, against, of_this_one, unknown
 from tasks.postgres.inspect.budget import Budget, Session
 from tasks.postgres.inspect.measuring import cannot_measure
 from tasks.postgres.inspect.relations import ServerFacts, Table
@@ -25,24 +27,53 @@ _STALE_SHARE = 0.1
 
 
 def measure_tables(
-    session: Session, facts: ServerFacts, tables: Iterable[Table], least_bytes: int, share: float, budget: Budget
+    session: Session,
+    facts: ServerFacts,
+    tables: Sequence[Table],
+    baselines: Mapping[str, Baseline],
+    share: float,
+    budget: Budget,
 ) -> dict[int, Bloat]:
-    """By oid of the tables that are large enough: the estimate of those it clears, else what was measured."""
-    large = [table for table in tables if table.kind != "p" and table.size_bytes >= max(1, least_bytes)]
-    rows = budget.read(session, queries.load("inspect/table_widths"), {"oids": [table.oid for table in large]})
+    """By oid: the cheap figure of those that it clears, else what was measured."""
+    rows = budget.read(session, queries.load("inspect/table_widths"), {"oids": [table.oid for table in tables]})
     widths = {int(cast(int, oid)): cast(float | None, width) for oid, width in rows or ()}
     found = {}
-    for table in sorted(large, key=lambda one: -one.size_bytes):
+    for table in sorted(tables, key=lambda one: -one.size_bytes):
         stopping.raise_if_stopped()
-        estimate = estimated(table, widths.get(table.oid), facts.block_bytes)
-        if estimate.waste_share is not None and estimate.waste_share < share:
-            found[table.oid] = estimate
+        cheap = _cheaply(table, baselines, widths.get(table.oid), facts.block_bytes)
+        if cheap.waste_share is not None and cheap.waste_share < share:
+            found[table.oid] = cheap
         elif budget.left_seconds() <= 0:
             found[table.oid] = unknown(f"there was no time left to measure it: {budget.reason}")
         else:
             budget.limit(session)
             found[table.oid] = _measure(session, facts, table)
     return found
+
+
+def measured_baselines(tables: Sequence[Table], bloat: Mapping[int, Bloat]) -> dict[str, Baseline]:
+    """By SCHEMA.NAME what the tables that were measured now need for a row, without the air in them."""
+    found = {}
+    for table in tables:
+        known = bloat.get(table.oid)
+        if known is None or known.waste_share is None or known.trust != "measured" or _unsure(table):
+            continue
+        needed = (1 - known.waste_share) * table.size_bytes / table.rows
+        day = f"{utc_now():%Y-%m-%d}"
+        found[table.label] = Baseline(oid=table.oid, fillfactor=table.fillfactor, bytes_per_row=needed, day=day)
+    return found
+
+
+def _cheaply(table: Table, baselines: Mapping[str, Baseline], width: float | None, block_bytes: int) -> Bloat:
+    known = of_this_one(baselines, table)
+    if known is None or _unsure(table):
+        return estimated(table, width, block_bytes)
+    return against(table, known, "measurement")
+
+
+def _unsure(table: Table) -> bool:
+    """Whether the number of its rows is too old, or not known."""
+    return not table.rows or table.changed_rows > _STALE_SHARE * table.rows
 
 
 def estimated(table: Table, width: float | None, block_bytes: int) -> Bloat:
@@ -56,7 +87,7 @@ def estimated(table: Table, width: float | None, block_bytes: int) -> Bloat:
             if table.rows
             else "the number of rows is not known; ANALYZE settles it"
         )
-    if table.changed_rows > _STALE_SHARE * table.rows:
+    if _unsure(table):
         return unknown(f"{table.changed_rows} rows changed since the statistics; ANALYZE settles it")
     row = ceil(width / _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES + _ROW_HEADER_BYTES
     fresh = ceil(table.rows * row / ((block_bytes - _PAGE_HEADER_BYTES) * table.fillfactor / 100)) * block_bytes

@@ -8,6 +8,7 @@ from tasks.base.run import run_context
 from tasks.base.system import Database
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.inspect.age import age_check
+from tasks.postgres.inspect.table_bloat import measured_baselines
 from tasks.postgres.lock import database_lock
 from tasks.postgres.maintain import history
 from tasks.postgres.maintain.carry_out import Planned, carry_out, checks_of, make_plan
@@ -61,7 +62,8 @@ def maintain(job: Job, database: Database, until: Opening) -> Found:
         rates = history.Rates(outcomes)
         with history.Diary(store, system, database.name, run_id) as diary:
             built = carry_out(database, policy, run_id, planned, Rest(until, rates), diary)
-        history.keep_baselines(store, system, database.name, run_id, built)
+        measured = measured_baselines(planned.inspection.tables, planned.table_bloat)
+        history.keep_baselines(store, system, database.name, run_id, {**measured, **built})
     checks = []
     if undone and former != run_id:
         message = f"{len(undone)} steps of run {former} were left when it was killed; the new plan holds what they need"

@@ -1,4 +1,4 @@
-"""What maintenance keeps in the journal: plans, outcomes (for expected durations and resuming), index baselines."""
+"""What maintenance keeps in the journal: plans, outcomes (for expected durations and resuming), baselines of sizes."""
 
 import logging
 import threading
@@ -17,7 +17,7 @@ from tasks.repository import journal
 from tasks.repository.store import Store
 
 _LOG = logging.getLogger("nightshift.maintenance")
-PLANS, OUTCOMES, BASELINES = "maintenance-plans", "maintenance", "index-baselines"
+PLANS, OUTCOMES, BASELINES = "maintenance-plans", "maintenance", "size-baselines"
 # Bytes per second until there is history; said so in the plan. From a rebuild of 1 GB on two cores, halved twice.
 ASSUMED = {Action.FREEZE: 50e6, Action.VACUUM: 50e6, Action.ANALYZE: 200e6, Action.REINDEX: 15e6}
 _HISTORY = timedelta(days=400)
@@ -164,18 +164,17 @@ class Diary:
 
 
 def baselines(store: Store, system: str, database: str) -> dict[str, Baseline]:
-    """What freshly built indexes needed, by SCHEMA.NAME."""
-    rows = journal.fold(store, system, BASELINES, ("database", "index"))
+    """What freshly built indexes and tables without their air needed, by SCHEMA.NAME."""
+    rows = journal.fold(store, system, BASELINES, ("database", "relation"))
     return {
-        row["index"]: Baseline(**{field: row[field] for field in Baseline.model_fields})
+        row["relation"]: Baseline(**{field: row[field] for field in Baseline.model_fields})
         for row in rows
-        # What was kept before builds were told apart by their number holds for none.
-        if row["database"] == database and "oid" in row
+        if row["database"] == database
     }
 
 
-def keep_baselines(store: Store, system: str, database: str, run_id: str, built: Mapping[str, Baseline]) -> None:
-    """Remember bytes per row of indexes that were built just now."""
-    rows = [{"database": database, "index": index, **known.model_dump()} for index, known in built.items()]
+def keep_baselines(store: Store, system: str, database: str, run_id: str, known: Mapping[str, Baseline]) -> None:
+    """Remember bytes per row of indexes that were built and tables that were measured just now."""
+    rows = [{"database": database, "relation": relation, **one.model_dump()} for relation, one in known.items()]
     if rows:
         journal.append(store, system, BASELINES, rows, f"{run_id}-{database}")
