@@ -32,8 +32,8 @@ def review_database(run: _support.Run, database: Database, days: float) -> Part:
 
 @task(name="review logs", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
 def review_system_logs(run: _support.Run, days: float) -> Part:
-    """The slow statements that the servers logged."""
-    return review_logs(run.system.logs, run.system.name, days)
+    """The slow statements and the waits for locks that the servers logged."""
+    return review_logs(run.system.logs, run.system.name, days, run.system.performance.lock_wait_seconds)
 
 
 @task(name="review trends", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)

@@ -54,6 +54,12 @@ class PerformancePolicy(Frozen):
     temp_bytes_per_day: int = Field(
         default=1024**3, ge=0, description="More temporary files in a day are INFO, in bytes"
     )
+    lock_wait_seconds: float = Field(
+        default=5.0, gt=0, description="A session that waited longer for a lock is WARN, in seconds"
+    )
+    partition_bytes: int = Field(
+        default=50 * 1024**3, ge=1, description="Of a larger table it is told whether partitions would help, in bytes"
+    )
     unused_days: int = Field(
         default=35, ge=1, description="An index counts as unused after so many days without a scan"
     )

@@ -1,4 +1,4 @@
-"""What the logs add to a performance review: a table of logged statements, and what could not be read."""
+"""What the logs add to a performance review: logged statements, waits for locks, and what could not be read."""
 
 from datetime import datetime, timedelta
 
@@ -7,15 +7,19 @@ from tasks.base.clock import iso, utc_now
 from tasks.base.logs import LogPolicy
 from tasks.base.performance import Part
 from tasks.base.words import CheckResult, Verdict
+from tasks.logs import lock_waits
 from tasks.logs.slow_statements import LogReading, slow_statements
 
 HEADER = ("database", "place", "calls", "total_ms", "mean_ms", "max_ms", "first", "last", "statement", "plan")
-_NAME = "logged statements"
+_NAME, _WAITS = "logged statements", "lock waits in the logs"
 _BARS = 10
 
 
-def review_logs(policy: LogPolicy, system: str, days: float) -> Part:
-    """The slow statements that the logs of the last days hold. Nobody asked is INFO; nothing readable is SKIP."""
+def review_logs(policy: LogPolicy, system: str, days: float, lock_wait_seconds: float) -> Part:
+    """What the logs of the last days hold. Nobody asked is INFO; nothing readable is SKIP.
+
+    A wait for a lock that was longer than `lock_wait_seconds` is WARN.
+    """
     until = utc_now()
     since = until - timedelta(days=days)
     if not policy.postgres:
@@ -36,7 +40,36 @@ def review_logs(policy: LogPolicy, system: str, days: float) -> Part:
     table = Table(name="logged_statements", title="Slow statements in the logs", header=HEADER, rows=rows)
     bars = tuple(Bar(label=one.statement, value=one.total_ms) for one in top[:_BARS])
     chart = BarChart(name="logged_statements", title="Logged statements by total time", unit="ms", bars=bars)
-    return Part(checks=_checks(reading, system, since), attachments=(chart, table) if top else ())
+    waits = tuple(one.model_dump() for one in reading.lock_waits[: policy.statements])
+    waited = Table(name="logged_lock_waits", title="Waits for locks in the logs", header=lock_waits.HEADER, rows=waits)
+    return Part(
+        checks=(*_checks(reading, system, since), _waits(reading, system, since, lock_wait_seconds)),
+        attachments=(*((chart, table) if top else ()), *((waited,) if waits else ())),
+    )
+
+
+def _waits(reading: LogReading, system: str, since: datetime, lock_wait_seconds: float) -> CheckResult:
+    trust = "only waits of deadlock_timeout or longer are logged, and only with log_lock_waits = on"
+    if not reading.lock_waits:
+        message = f"no wait for a lock in {reading.records} records since {iso(since)}; {trust}"
+        command = "ALTER SYSTEM SET log_lock_waits = on -- then SELECT pg_reload_conf()"
+        return CheckResult(name=_WAITS, target=system, verdict=Verdict.INFO, message=message, next_command=command)
+    worst = reading.lock_waits[0]
+    seconds = worst.max_ms / 1000
+    message = (
+        f"{sum(one.waits for one in reading.lock_waits)} waits for locks since {iso(since)}, the longest "
+        f"{seconds:.1f} s for {worst.lock} on {worst.object}, {worst.waits} times; {trust}"
+    )
+    return CheckResult(
+        name=_WAITS,
+        target=worst.database or system,
+        verdict=Verdict.WARN if seconds > lock_wait_seconds else Verdict.INFO,
+        message=message,
+        next_command="the log's DETAIL names the process that held the lock; SELECT OID::regclass names a relation",
+        value=seconds,
+        unit="s",
+        threshold=lock_wait_seconds,
+    )
 
 
 def _checks(reading: LogReading, system: str, since: datetime) -> tuple[CheckResult, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.base.logs import LogPolicy
 from tasks.base.statements import without_literals
 from tasks.base.words import Frozen
+from tasks.logs.lock_waits import LockWaits, LoggedWait
 from tasks.logs.plans import query_and_plan
 from tasks.logs.records import Broken, LogRecord, read
 
@@ -43,6 +44,7 @@ class LogReading(Frozen):
     files: int = 0
     records: int = 0
     statements: tuple[LoggedStatement, ...] = ()
+    lock_waits: tuple[LoggedWait, ...] = ()
     unreadable: tuple[str, ...] = ()
     broken: int = 0
     broken_first: tuple[Broken, ...] = ()
@@ -80,10 +82,11 @@ class _Group:
 
 
 def slow_statements(policy: LogPolicy, since: datetime, until: datetime) -> LogReading:
-    """Read all files of the patterns; the statements between the two moments, the largest total first."""
+    """Read all files of the patterns once; the statements and waits for locks between the two moments, worst first."""
     groups: dict[tuple[str, str], _Group] = {}
     unreadable: list[str] = []
     broken: list[Broken] = []
+    waits = LockWaits()
     files = records = broken_count = left_out = 0
     for path in _files(policy, since):
         try:
@@ -93,7 +96,7 @@ def slow_statements(policy: LogPolicy, since: datetime, until: datetime) -> LogR
                     broken += [record] if len(broken) < _NAMED else []
                     continue
                 records += 1
-                if since <= record.at < until:
+                if since <= record.at < until and not waits.add(record):
                     left_out += _add(groups, record)
         except OSError as error:
             unreadable.append(f"{path}: {error.strerror or type(error).__name__}")
@@ -102,7 +105,7 @@ def slow_statements(policy: LogPolicy, since: datetime, until: datetime) -> LogR
     statements = sorted((_statement(key, group) for key, group in groups.items()), key=lambda one: -one.total_ms)
     return LogReading(
         files=files, records=records, statements=tuple(statements), unreadable=tuple(unreadable), broken=broken_count,
-        broken_first=tuple(broken), left_out=left_out,
+        broken_first=tuple(broken), left_out=left_out, lock_waits=waits.found(),
     )  # fmt: skip
 
 

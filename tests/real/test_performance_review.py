@@ -29,6 +29,7 @@ POLICY = {
     "slower_factor": 2.0,
     "large_table_bytes": 1_000_000,
     "unused_index_bytes": 100_000,
+    "partition_bytes": 500_000,
 }
 LOOKUP = "SELECT note FROM orders WHERE customer = %s AND note <> 'planted-literal'"
 SCHEMA = """
@@ -253,6 +254,64 @@ def test_settings_and_what_the_server_counted_are_told_with_reason_and_command(b
     assert [(row["deadlocks"], row["checkpoints_forced"]) for row in rows] == [("0", "0"), ("1", "6")]
     drawn = ("cache-hit", "checkpoints", "connections", "temporary-files")
     assert {f"shop-{name}" for name in drawn} <= {path.stem for path in report.glob("*.png")}
+
+
+def test_a_very_large_table_that_grows_and_shrinks_by_time_is_advised_to_be_partitioned_with_the_evidence(busy):
+    for name, moment, order in (("log", "at", "n"), ("shuffled", '"At"', "md5(n::text)")):
+        busy.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, {moment} timestamptz, note text)")
+        busy.execute(
+            f"INSERT INTO {name} SELECT n, timestamptz '2026-01-01' + n * interval '1 hour', repeat('x', 100) "
+            f"FROM generate_series(1, 8000) n ORDER BY {order}"
+        )
+    for day in ("2026-01-03", "2026-01-05"):
+        busy.execute("DELETE FROM log WHERE at < %s::timestamptz", (day,))
+    busy.execute("VACUUM ANALYZE")
+    busy.execute("SELECT pg_stat_force_next_flush()")
+    found = {check.target: check for check in told(review(), "partition advice")}
+    advised = found["shop public.log"]
+    assert advised.next_command == (
+        "CREATE TABLE public.log_by_at (LIKE public.log INCLUDING DEFAULTS) PARTITION BY RANGE (at)"
+    )
+    for part in (
+        "partitions by at would let old rows go by DROP TABLE", "(correlation 1.00), from 2026-01-05 to 2026-11-30",
+        "8000 rows came, 0 were changed and 95 deleted", "2 calls of DELETE … WHERE at < … removed 95 rows",
+        "PRIMARY KEY (id) would have to contain at",
+    ):  # fmt: skip
+        assert part in advised.message, advised.message
+    busy.execute(advised.next_command.encode())
+    assert "not advised: 8000 rows came" in found["shop public.shuffled"].message
+    assert found["shop public.shuffled"].next_command == ""
+    assert "it has no column of a date or moment" in found["shop public.orders"].message
+    busy.execute("DELETE FROM pg_statistic WHERE starelid = 'log'::regclass")
+    (unknown,) = [check for check in told(review(), "partition advice") if check.target == "shop public.log"]
+    assert (unknown.verdict, unknown.next_command.startswith("ANALYZE public.log")) == (Verdict.SKIP, True)
+
+
+def test_who_waits_for_whose_lock_is_told_without_literals_and_remembered(busy, counting):
+    (nobody,) = told(review(), "lock waits")
+    assert (nobody.verdict, nobody.message.startswith("no session waits for a lock now; a look at")) == (
+        Verdict.INFO,
+        True,
+    )
+    with psycopg.connect(counting.dsn("shop"), application_name="holder") as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute("LOCK TABLE orders")
+        waiting = pool.submit(busy.execute, "UPDATE orders SET note = 'planted-literal' WHERE id = 1")
+        with psycopg.connect(counting.dsn("shop"), autocommit=True) as looker:
+            while not looker.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+                assert not waiting.done()
+        result = review()
+        blocker = holder.info.backend_pid
+        holder.rollback()
+        waiting.result()
+    (wait,) = told(result, "lock waits")
+    assert (
+        f"for RowExclusiveLock on public.orders behind session {blocker} of postgres (holder, idle in tr"
+        in wait.message
+    )
+    assert "at most 0 did at 1 reviews since" in wait.message
+    assert "planted-literal" not in result.model_dump_json()
+    (after,) = told(review(), "lock waits")
+    assert "at most 1 did at 2 reviews since" in after.message
 
 
 def deadlock(dsn):

@@ -150,13 +150,44 @@ def test_a_json_plan_keeps_its_figures_and_loses_the_data_in_its_conditions():
 
 
 def test_what_cannot_be_read_is_a_skip_that_says_what_to_do():
-    (check,) = review_logs(LogPolicy(postgres=("/nonexistent/*.csv",)), "acme", 7).checks
+    (check,) = review_logs(LogPolicy(postgres=("/nonexistent/*.csv",)), "acme", 7, 5).checks
     assert check.verdict == "SKIP"
     assert check.next_command
     assert "no file of /nonexistent/*.csv was" in check.message
 
 
 def test_logs_that_nobody_named_are_not_asked():
-    (check,) = review_logs(LogPolicy(), "acme", 7).checks
+    (check,) = review_logs(LogPolicy(), "acme", 7, 5).checks
     assert check.verdict == "INFO"
     assert "set logs.postgres" in check.message
+
+
+def test_waits_for_locks_are_counted_by_what_they_waited_for_and_the_longest_is_told(tmp_path):
+    waits = [
+        "process 71 still waiting for ShareLock on transaction 745 after 1000.088 ms",
+        "process 71 acquired ShareLock on transaction 745 after 6500.5 ms",
+        "process 72 still waiting for ShareLock on transaction 746 after 1000.1 ms",
+        "process 73 acquired ExclusiveLock on tuple (0,7) of relation 16390 of database 5 after 2000.0 ms",
+        "duration: 12.5 ms  statement: SELECT 'process 74 still waiting for ShareLock on transaction 1 after 9.0 ms'",
+    ]
+    now = datetime.now(UTC)
+    (tmp_path / "a.csv").write_text(as_csv(*(row(text, f"{now:%Y-%m-%d %H:%M:%S}.123 UTC") for text in waits)))
+    part = review_logs(LogPolicy(postgres=(f"{tmp_path}/*.csv",)), "acme", 7, 5)
+    (table,) = [one for one in part.attachments if one.name == "logged_lock_waits"]
+    assert [tuple(one.values()) for one in table.rows] == [
+        ("shop", "ShareLock", "a transaction", 2, 1, 6500.5, 6500.5),
+        ("shop", "ExclusiveLock", "a row of relation 16390 of database 5", 1, 1, 2000.0, 2000.0),
+    ]
+    (check,) = [check for check in part.checks if check.name == "lock waits in the logs"]
+    assert (check.target, check.verdict, check.value) == ("shop", "WARN", 6.5005)
+    assert check.message.startswith("3 waits for locks since ")
+    (kept,) = review_logs(LogPolicy(postgres=(f"{tmp_path}/*.csv",)), "acme", 7, 60).checks[-1:]
+    assert kept.verdict == "INFO"
+
+
+def test_a_log_without_waits_says_under_which_setting_it_would_have_them(tmp_path):
+    (tmp_path / "a.csv").write_text(as_csv(row("connection received")))
+    check = review_logs(LogPolicy(postgres=(f"{tmp_path}/*.csv",)), "acme", 7, 5).checks[-1]
+    assert check.verdict == "INFO"
+    assert "no wait for a lock in 1 records" in check.message
+    assert "log_lock_waits = on" in check.next_command

@@ -59,13 +59,9 @@ def make_plan(
         suspected = suspect(session, large, baselines, inspection.facts.block_bytes, budget)
         bloat = measure_suspects(session, inspection.facts, large, suspected, policy.index_waste_share, budget)
         large_tables = [
-            table
-            for table in inspection.tables
-            if table.kind != "p" and table.size_bytes >= max(1, policy.table_bytes)
+            table for table in inspection.tables if table.kind != "p" and table.size_bytes >= max(1, policy.table_bytes)
         ]
-        tables = measure_tables(
-            session, inspection.facts, large_tables, baselines, policy.table_waste_share, budget
-        )
+        tables = measure_tables(session, inspection.facts, large_tables, baselines, policy.table_waste_share, budget)
     steps = plan(inspection, bloat, policy)
     return Planned(inspection=inspection, bloat=bloat, table_bloat=tables, steps=steps)
 

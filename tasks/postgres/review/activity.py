@@ -19,7 +19,7 @@ _DATABASE = (
     "abandoned", "fatal", "killed",
 )  # fmt: skip
 _CHECKPOINTS = ("timed", "forced", "write_ms", "sync_ms", "blocks_written")
-_GAUGES = ("connections", "max_connections", "max_wal_bytes")
+_GAUGES = ("connections", "max_connections", "max_wal_bytes", "lock_waits")
 # Fewer blocks or checkpoints than this make no share.
 _TELLING_BLOCKS, _TELLING_CHECKPOINTS = 10_000, 5
 

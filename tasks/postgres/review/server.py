@@ -5,7 +5,18 @@ from tasks.base.performance import Part
 from tasks.base.system import Database, System
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.fingerprint.session import reader
-from tasks.postgres.review import activity, advice, overtime, rules, settings, snapshots, statements, unused
+from tasks.postgres.review import (
+    activity,
+    advice,
+    locks,
+    overtime,
+    partitions,
+    rules,
+    settings,
+    snapshots,
+    statements,
+    unused,
+)
 from tasks.postgres.review.ranking import Statements
 from tasks.repository.store import Store
 
@@ -27,15 +38,18 @@ class Review:
         with reader(self._at(primary), None, self._name) as session:
             taken = statements.take(session, self.database.name, self.run_id)
             now = activity.take(session, self.database.name, self.run_id)
+            waits = locks.read(session)
             usage = unused.take(session, self.database.name, snapshots.PRIMARY, self.run_id)
             found = settings.read(session, self.policy)
             tables = advice.read(session, self.policy)
+            huge = partitions.read(session, self.policy)
         history = self._history(ACTIVITY, now, max(_DRAWN_DAYS, 2.5 * self.days))
         active = activity.part(now, history, self.policy, self.days)
         over_time = Part(attachments=overtime.attachments(now, history, self.policy))
         return [
-            *self._statements(taken, tables),
+            *self._statements(taken, tables, huge),
             active,
+            locks.part(waits, now, history, self.policy),
             over_time,
             self._unused(usage),
             settings.part(self.database.name, *found, rules.judge(*found)),
@@ -49,12 +63,21 @@ class Review:
         snapshots.keep(self.store, self.system.name, stream, taken)
         return snapshots.former(self.store, self.system.name, stream, taken, days)
 
-    def _statements(self, taken: snapshots.Snapshot | CheckResult, tables: tuple[advice.LargeTable, ...]) -> list[Part]:
+    def _statements(
+        self,
+        taken: snapshots.Snapshot | CheckResult,
+        tables: tuple[advice.LargeTable, ...],
+        huge: tuple[partitions.HugeTable, ...],
+    ) -> list[Part]:
         if isinstance(taken, CheckResult):
-            return [Part(checks=(taken,))]
+            return [Part(checks=(taken,)), partitions.part(self.database.name, huge, None)]
         # The period, the one before it, and half of one, as runs do not come to the minute.
         found = Statements(taken, self._history(STATEMENTS, taken, 2.5 * self.days), self.policy, self.days)
-        return [found.part(), advice.part(found, tables, self.policy)]
+        return [
+            found.part(),
+            advice.part(found, tables, self.policy),
+            partitions.part(self.database.name, huge, found),
+        ]
 
     def _unused(self, primary: unused.Usage) -> Part:
         """A standby that does not answer leaves it unknown, and the rest of the review as it is."""

@@ -14,6 +14,7 @@ from tasks.postgres.review.snapshots import Snapshot
 
 Session = Connection[tuple[object, ...]]
 _SCANS = ("scans",)
+_LOCKED = "not known, its table is locked just now; the next review prints it"
 
 
 class Usable(Frozen):
@@ -23,7 +24,7 @@ class Usable(Frozen):
     scans: float
     size_bytes: int
     name: str = Field(description="SCHEMA.NAME, quoted")
-    definition: str
+    definition: str = Field(description="CREATE INDEX …; empty while its table is locked")
     partitioned: bool
     expression: bool
     needed: bool = Field(description="Whether a constraint, replication or CLUSTER goes by it")
@@ -126,7 +127,7 @@ def _told(database: str, unused: Sequence[tuple[Usable, datetime]], nodes: int) 
         servers = "any of {nodes} servers" if nodes > 1 else "the server"
         message = (
             f"no scan since {since:%Y-%m-%d} on {servers.format(nodes=nodes)}, {index.size_bytes} bytes{statistics}; "
-            f"to have it back: {index.definition}"
+            f"to have it back: {index.definition or _LOCKED}"
         )
         found.append(
             CheckResult(
@@ -134,7 +135,7 @@ def _told(database: str, unused: Sequence[tuple[Usable, datetime]], nodes: int) 
                 target=f"{database} {index.name}",
                 verdict=Verdict.INFO,
                 message=message,
-                next_command=f"DROP INDEX{concurrently} {index.name}",
+                next_command=f"DROP INDEX{concurrently} {index.name}" if index.definition else "",
             )
         )
     return found

@@ -9,6 +9,8 @@ SELECT pg_catalog.clock_timestamp(),
        c.buffers_checkpoint::float8,
        (SELECT count(*)::float8 FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend' OR backend_type IS NULL),
        pg_catalog.current_setting('max_connections')::float8,
-       (SELECT s.setting::float8 * 1048576 FROM pg_catalog.pg_settings s WHERE s.name = 'max_wal_size')
+       (SELECT s.setting::float8 * 1048576 FROM pg_catalog.pg_settings s WHERE s.name = 'max_wal_size'),
+       (SELECT count(DISTINCT l.pid)::float8 FROM pg_catalog.pg_locks l
+        JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid AND a.datname = pg_catalog.current_database() WHERE NOT l.granted)
 FROM pg_catalog.pg_stat_database d, pg_catalog.pg_stat_bgwriter c
 WHERE d.datname = pg_catalog.current_database()

@@ -1,6 +1,7 @@
+-- The exact size of a table that somebody has locked could not be asked without waiting for him: pages are as of the last vacuum or analyze.
 -- Large tables with their scans so far, and of each column how many values it has and whether an index begins with it.
 SELECT c.oid::bigint, n.nspname::text, c.relname::text, greatest(c.reltuples, 0)::bigint,
-       pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int,
+       greatest(c.relpages, 0),
        pg_catalog.pg_stat_get_numscans(c.oid)::float8, pg_catalog.pg_stat_get_tuples_returned(c.oid)::float8,
        (SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.jsonb_build_object(
                    'distinct', CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * greatest(c.reltuples, 0) ELSE s.n_distinct END,
