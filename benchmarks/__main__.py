@@ -15,7 +15,7 @@ from statistics import median
 import psycopg
 import pyrage
 
-from benchmarks import capacity, forecasts, many_tables
+from benchmarks import access_log, capacity, forecasts, many_tables
 from benchmarks.measure import Cost, engine, shell
 from deployments.demo.servers import free_port, s3_server
 from tasks.base.clock import stamp
@@ -27,7 +27,7 @@ ROUNDS = 3
 # Bytes of archive for one row in each of the four tables of data.sql, measured with pg_dump 18.
 BYTES_PER_ROW = 458
 # By how the row's name begins.
-MEMORY_BUDGETS_MB = {"backup": 300, "capacity-report": 700}
+MEMORY_BUDGETS_MB = {"access-log": 120, "backup": 300, "capacity-report": 700}
 
 
 @dataclass
@@ -111,15 +111,26 @@ def rows(prepared: Bench) -> list[Row]:
         Row("capacity-sample", 1.0, lambda: many_tables.sample(prepared.source), lambda: Cost(seconds=3, peak_mb=0)),
         # 1,000,000 rows of samples against the budget of 15 s, and against ten times what a tenth of them takes.
         Row("capacity-report", 1.0, lambda: capacity.report(prepared.folder, 500), lambda: Cost(seconds=15, peak_mb=0)),
-        Row("capacity-report-growth", 1.0, lambda: capacity.report(prepared.folder, 500), lambda: ten_times(prepared)),
+        Row(
+            "capacity-report-growth", 1.0, lambda: capacity.report(prepared.folder, 500),
+            lambda: times(10, capacity.report(prepared.folder, 50)),
+        ),
+        # 1,000,000 lines, and three times as many in no more memory; a plain read only counts lines.
+        Row(
+            "access-log", 10.0, lambda: access_log.review(prepared.folder, 1),
+            lambda: access_log.read(prepared.folder),
+        ),
+        Row(
+            "access-log-growth", 1.15, lambda: access_log.review(prepared.folder, 3),
+            lambda: times(3, access_log.review(prepared.folder, 1)),
+        ),
         *(accuracy_row(kind) for kind in forecasts.KINDS),
     ]  # fmt: skip
 
 
-def ten_times(prepared: Bench) -> Cost:
-    """Ten times the cost of the report of 100,000 rows."""
-    cost = capacity.report(prepared.folder, 50)
-    return cost.model_copy(update={"seconds": 10 * cost.seconds})
+def times(number: int, cost: Cost) -> Cost:
+    """So many times that cost in seconds."""
+    return cost.model_copy(update={"seconds": number * cost.seconds})
 
 
 def accuracy_row(kind: str) -> Row:

@@ -89,6 +89,10 @@ def main() -> None:
     if job["work"] == "capacity_report":
         # What only this one imports would count as the memory of the others.
         from benchmarks.engine_capacity import capacity_report as work  # noqa: PLC0415
+    elif job["work"] in ("review_log", "read_lines"):
+        from benchmarks import engine_logs  # noqa: PLC0415
+
+        work = getattr(engine_logs, job["work"])
     else:
         work = {
             "backup": backup,

@@ -1,4 +1,6 @@
-"""Paths of known attacks, by a regular expression of the path without its query.
+"""Paths of known attacks, by a regular expression of the path without its query, in lower case.
+
+None of them tells one number of several digits from another, see `access`.
 
 The list is ours; beside each stands the public entry that it comes from: a CVE, a CWE, or a rule of the OWASP Core Rule
 Set (CRS 930130, "Restricted File Access Attempt", and 930100, "Path Traversal Attack").
@@ -32,7 +34,7 @@ ATTACKS = (
     ),
     Attack(
         "keys and credentials",
-        r"/\.(?:aws|ssh|kube|docker|gnupg)/|/id_(?:rsa|ed25519|dsa)|/\.(?:netrc|"
+        r"/\.(?:aws|ssh|kube|docker|gnupg)/|/id_(?:rsa|ed\d+|dsa)|/\.(?:netrc|"
         r"npmrc|pgpass)$|/\.(?:htpasswd|htaccess)$|/\.git-credentials$",
         "CWE-522, CRS 930130",
         is_a_leak=True,
@@ -91,7 +93,7 @@ ATTACKS = (
     ),
     Attack(
         "shell",
-        r"/cgi-bin/.*(?:sh$|\.cgi$|%)|/(?:shell|cmd|c99|r57|webshell|alfa)\.(?:php|"
+        r"/cgi-bin/.*(?:sh$|\.cgi$|%)|/(?:shell|cmd|[cr]\d\d|webshell|alfa)\.(?:php|"
         r"jsp|aspx?)$",
         "CVE-2014-6271, CWE-506",
         is_a_leak=True,

@@ -19,7 +19,7 @@ import zstandard
 
 from tasks.base.security import place_of
 
-_BLOCK, LONGEST = 4 * 1024**2, 1024**2
+_BLOCK = LONGEST = 1024**2
 # So little of a packed file at a time that what comes out of it is not large either.
 _HEAD, _PACKED_BLOCK = 64 * 1024, 16 * 1024
 _PACKED = (".gz", ".zst")
@@ -84,7 +84,7 @@ class Reading:
     def _whole(self, block: bytes) -> Iterator[bytes]:
         """The block without lines that are binary or too long."""
         self.lines += block.count(b"\n")
-        if b"\0" in block or (len(block) > LONGEST and max(map(len, block.split(b"\n"))) > LONGEST):
+        if b"\0" in block or _has_long_line(block):
             good = []
             for line in block.split(b"\n"):
                 reason = "binary" if b"\0" in line else "longer than 1 MiB" if len(line) > LONGEST else ""
@@ -100,6 +100,17 @@ class Reading:
                 self.not_utf8 += sum(map(_is_not_utf8, block.split(b"\n")))
         if block:
             yield block
+
+
+def _has_long_line(block: bytes) -> bool:
+    """True when a line of the block is longer than LONGEST; looks at few bytes."""
+    place = 0
+    while place < len(block):
+        end = block.rfind(b"\n", place, place + LONGEST + 1)
+        if end < 0:
+            return True
+        place = end + 1
+    return False
 
 
 def files_of(patterns: Sequence[str], since: datetime) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from tasks.logs.attacks import ATTACKS, Attack
 
 _DEPTH, _LONGEST = 6, 160
 _WORD = re.compile(r"[A-Za-z_.~@:-]{1,32}$")
-_VERSION = re.compile(r"v\d{1,2}(?:\.\d{1,2})?$|oauth2$|s3$", re.IGNORECASE)
+_VERSION = re.compile(r"(?:v\d|oauth2|s3)$", re.IGNORECASE)
 _SWITCH = re.compile(r"[a-z][A-Z]")
 # What stands behind these is nobody's business, whatever it looks like.
 _BEFORE_SECRETS = frozenset(
@@ -26,11 +26,10 @@ class AttackPaths:
             Attack("of the system file", translate(pattern), "log_review.sources.attack_paths", is_a_leak=True)
             for pattern in further
         ]
-        self._attacks = (*ATTACKS, *own)
         known = "|".join(f"(?:{one.pattern})" for one in ATTACKS)
-        self._any = re.compile("|".join([known, *(f"(?:^(?:{one.pattern}))" for one in own)]), re.IGNORECASE)
+        self._any = re.compile("|".join([known, *(f"(?:^(?:{one.pattern}))" for one in own)]))
         self._expected = re.compile("|".join(map(translate, expected)) or r"(?!)")
-        self._each = [(one, re.compile(one.pattern, re.IGNORECASE)) for one in self._attacks]
+        self._each = [(one, re.compile(one.pattern)) for one in (*ATTACKS, *own)]
 
     def is_expected(self, path: str) -> bool:
         """True for a path that the system file says is served here on purpose."""
@@ -38,6 +37,7 @@ class AttackPaths:
 
     def attack(self, path: str) -> Attack | None:
         """What the path, without its query, is an attack of; None for an ordinary one."""
+        path = path.lower()
         decoded = unquote(path) if "%" in path else path
         if self._any.search(decoded) is None and (decoded is path or self._any.search(path) is None):
             return None

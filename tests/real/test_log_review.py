@@ -1,0 +1,112 @@
+"""What a real server logs of refused logins is found by the daily check, with the rest of the platform's logs."""
+
+import json
+import shutil
+import time
+
+import psycopg
+import pytest
+from prefect.client.orchestration import get_client
+
+from deployments.demo.servers import free_port
+from flows.security_check import security_check
+from tasks.base import stopping
+from tasks.base.clock import utc_now
+from tasks.base.errors import IncompleteError
+from tasks.postgres.clients import embedded_binaries
+from tasks.postgres.server import LocalServer, server_folder
+from tests.real.conftest import write_system
+
+OPTIONS = {
+    "fsync": "off",
+    "logging_collector": "on",
+    "log_destination": "csvlog,jsonlog",
+    "log_directory": "log",
+    "log_timezone": "UTC",
+    "log_connections": "on",
+}
+
+
+@pytest.fixture(scope="module")
+def refusing_server():
+    """A server that refused ada twelve times, and nobody who exists once, before it let ada in."""
+    binaries, folder = embedded_binaries(), server_folder(None)
+    assert binaries is not None
+    stopping.reset()
+    server = LocalServer(binaries, folder, free_port(), "postgres")
+    try:
+        server.create("UTF8", "C.UTF-8", OPTIONS)
+        server.start()
+        with psycopg.connect(server.dsn("postgres"), autocommit=True) as session:
+            session.execute("CREATE ROLE ada LOGIN PASSWORD 'planted-right'")
+            rules = server.data / "pg_hba.conf"
+            rules.write_text("host all ada,nobody 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
+            session.execute("SELECT pg_reload_conf()")
+            with pytest.raises(psycopg.errors.UndefinedTable):
+                session.execute("SELECT 'planted-literal' FROM planted_nowhere")
+        dsn = server.dsn("postgres")
+        for number in range(13):
+            with pytest.raises(psycopg.OperationalError):
+                psycopg.connect(dsn, user="ada" if number < 12 else "nobody", password="planted-wrong")
+        psycopg.connect(dsn, user="ada", password="planted-right").close()
+        yield server
+    finally:
+        stopping.reset()
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def check(server, tmp_path, monkeypatch, *sources):
+    folder, place = tmp_path / "systems", tmp_path / "repository"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setenv("NIGHTSHIFT_SYSTEMS", str(folder))
+    logs = {"sources": list(sources), "settle_seconds": 0}
+    write_system(folder, server.dsn("postgres"), place, "age1x", log_review=logs)
+    return security_check("acme")
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+def test_refused_logins_of_a_real_server_are_told_by_user_and_source(refusing_server, ending, tmp_path, monkeypatch):
+    source = {"name": "postgres", "kind": "postgres", "files": [f"{refusing_server.data}/log/*.{ending}"]}
+    for _ in range(50):  # the collector writes a moment after the session has ended
+        if "connection authorized: user=ada" in "".join(
+            path.read_text() for path in (refusing_server.data / "log").glob(f"*.{ending}")
+        ):
+            break
+        time.sleep(0.1)
+    result = check(refusing_server, tmp_path, monkeypatch, source)
+    said = {line.name: line for line in result.checks if line.target == "postgres"}
+    assert said["failed logins"].verdict == "WARN"
+    assert "13 failed logins of 2 users from 1 sources; 13 from 127.0.0.1; 12 of ada" in said["failed logins"].message
+    assert said["errors"].message.endswith("1 times: 42P01 relation <text> does not exist")
+    assert [(row["rule"], row["severity"], row["status"]) for row in result.rows] == [
+        ("login-after-failures", "HIGH", "open"),
+    ]
+    place = tmp_path / "repository"
+    (report,) = place.glob("acme/reports/security_check/*/failed_logins.csv")
+    assert report.read_text().splitlines()[1:] == ["postgres,ada,127.0.0.1,12", "postgres,nobody,127.0.0.1,1"]
+    with get_client(sync_client=True) as client:
+        tasks = {run.name for run in client.read_task_runs(limit=200)}
+        artifacts = json.dumps([str(artifact.data) for artifact in client.read_artifacts(limit=200)])
+    assert "log postgres" in tasks
+    everything = [path.read_bytes() for path in place.rglob("*") if path.is_file()]
+    assert not any(b"planted" in data for data in everything)
+    assert "planted" not in artifacts
+
+
+def test_a_log_that_cannot_be_trusted_fails_alone_and_makes_the_run_red(refusing_server, tmp_path, monkeypatch):
+    (tmp_path / "access.log").write_text("garbage\n" * 9)
+    moment = f"{utc_now():%d/%b/%Y:%H:%M:%S +0000}"
+    (tmp_path / "other.log").write_text(f'192.0.2.1 - - [{moment}] "GET /.env HTTP/1.1" 200 5 "-" "-"\n')
+    sources = [
+        {"name": name, "kind": "access", "files": [f"{tmp_path}/{name}.log"]} for name in ("access", "other", "nowhere")
+    ]
+    with pytest.raises(IncompleteError, match="access: 9 of 9 lines say nothing"):
+        check(refusing_server, tmp_path, monkeypatch, *sources)
+    (report,) = (tmp_path / "repository").glob("acme/reports/security_check/*/result.json")
+    result = json.loads(report.read_text())
+    verdicts = {(line["target"], line["name"]): line["verdict"] for line in result["checks"]}
+    assert verdicts["access", "log"] == "INCOMPLETE"
+    assert verdicts["nowhere", "log"] == "SKIP"
+    assert verdicts["other", "known attacks"] == "WARN"
+    assert [row["location"] for row in result["rows"]] == ["/.env"]
