@@ -186,7 +186,8 @@ def run_name(flow: str) -> Any:
 
     def name() -> str:
         parameters = flow_run.parameters
-        targets = [parameters["dumps"]] if parameters.get("dumps") else parameters.get("databases") or ["all"]
+        targets = [parameters["dumps"]] if parameters.get("dumps") else parameters.get("databases")
+        targets = targets or parameters.get("credentials") or ["all"]
         plan = " (plan only)" if parameters.get("dry_run") else ""
         return " ".join(part for part in (flow, parameters.get("system"), *targets) if part) + plan
 

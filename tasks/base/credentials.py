@@ -244,6 +244,7 @@ class SecretPlace(Protocol):
 
     what: str
     staged_at: str
+    staged_reference: str
 
     def check(self) -> None:
         """Raise when it is seen, without writing, that it could not be written or that the entry is not clear."""

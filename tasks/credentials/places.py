@@ -57,7 +57,7 @@ class _Staged:
     """The next password in a file of its own."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self.staged_at = path, str(path)
+        self._path, self.staged_at, self.staged_reference = path, str(path), f"file:{path}"
 
     def staged(self) -> str | None:
         text = files.read(self._path)
@@ -159,6 +159,7 @@ class _Block:
     def __init__(self, name: str) -> None:
         self._name, self._staged = name, f"{name}-nightshift-new"
         self.what, self.staged_at = f"Secret block {name}", f"Secret block {self._staged}"
+        self.staged_reference = f"secret:{self._staged}"
 
     def check(self) -> None:
         if brought_along(self._name):

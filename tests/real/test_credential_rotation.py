@@ -20,10 +20,13 @@ from tasks.base import stopping
 from tasks.base.errors import IncompleteError, NightshiftError
 from tasks.base.systems import load_system
 from tasks.base.words import LockPolicy, Verdict
+from tasks.ledger.book import Book
+from tasks.ledger.fold import fold
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.lock import database_lock
 from tasks.postgres.rotation.server import RoleServer
 from tasks.postgres.server import LocalServer, server_folder
+from tasks.repository.local import LocalStore
 from tests.real.conftest import change_system, write_system
 from tests.real.test_no_secret import process_list_watched
 
@@ -154,6 +157,9 @@ def test_a_rotated_password_is_proven_kept_and_nowhere_else(rotating, loud_serve
     assert verifier(loud_server).startswith("SCRAM-SHA-256$4096:")
     assert [path.name for path in place.parent.iterdir()] == ["password"]
     assert place.stat().st_mode & 0o777 == 0o640 & place.stat().st_mode & 0o777
+    ledger = Book(LocalStore(str(tmp_path / "repository")), "acme")
+    (finding,) = fold(ledger.scans(), lambda *_: None).values()
+    assert (finding.finding.rule, finding.fixed_in) == ("rotation-unknown", done.run_id), "seen by the plan, then gone"
     # It is young now, by the journal; the next run has nothing to do.
     again = credential_rotation("acme", dry_run=False)
     assert (again.rows[0]["state"], again.rows[0]["known_by"]) == ("fresh", "the journal")
@@ -325,6 +331,24 @@ rotations = Rotations(open_store(system.repository), "acme", "killed01")
 place = place_of_password("acme", credential)
 RoleJob(system.databases[0], credential, place, rotations).rotate(system.credentials, due=True)
 """
+
+
+def test_the_role_that_nightshift_connects_as_is_rotated_and_mended_too(rotating, loud_server, place):
+    with psycopg.connect(loud_server.dsn("shop"), autocommit=True) as boss:
+        boss.execute("ALTER ROLE keeper SUPERUSER")
+    own = psycopg.conninfo.make_conninfo(loud_server.dsn("shop"), user="keeper")
+    change_system(databases=[{"name": "shop", "dsn": own, "password": f"file:{place}"}])
+    rotating(role="keeper")
+    credential_rotation("acme", credentials=("app",), dry_run=False)
+    kept = place.read_text()
+    assert logs_in(loud_server, kept.strip(), "keeper")
+    # As a kill between the server and the place leaves it: nobody gets in with what is kept.
+    (place.parent / ".password.acme-app.nightshift-new").write_text("planted-newer")
+    set_password(loud_server, "keeper", "planted-newer")
+    mended = credential_rotation("acme", dry_run=False)
+    assert "an interrupted rotation was finished" in mended.headline
+    assert place.read_text().strip() == "planted-newer"
+    assert [path.name for path in place.parent.iterdir()] == ["password"]
 
 
 def test_two_at_a_time_are_kept_apart_by_the_lock_of_the_database(rotating, loud_server, place):

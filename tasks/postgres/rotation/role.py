@@ -9,6 +9,7 @@ from tasks.base.credentials import Credential, Credentials, Rotated, SecretPlace
 from tasks.base.errors import RefusedError
 from tasks.base.system import Database
 from tasks.base.words import CheckResult, Verdict
+from tasks.postgres.connection import connect
 from tasks.postgres.lock import database_lock
 from tasks.postgres.rotation.rotate import Rotation
 from tasks.postgres.rotation.server import RoleServer
@@ -29,7 +30,7 @@ class RoleJob:
 
         Raises a NightshiftError for the first thing that would.
         """
-        with closing(self._server()) as server:
+        with closing(RoleServer(self._as_it_lets_in(), self._credential, self._run_id)) as server:
             _, loud = self._prepare(server)
             left = self._place.staged() is not None or self._rotations.interrupted(self._credential.name) is not None
             message = f"role {server.role} would get a new password, kept in {self._place.what}; "
@@ -43,9 +44,9 @@ class RoleJob:
 
     def rotate(self, policy: Credentials, *, due: bool) -> Rotated:
         """Finish what a killed run left, then rotate when it is due. Raises a NightshiftError that says the state."""
-        name = self._credential.name
-        lock = partial(database_lock, self._database, "rotation", self._run_id)
-        with lock(policy.on_lock, policy.lock_wait_seconds), closing(self._server()) as server:
+        name, database = self._credential.name, self._as_it_lets_in()
+        lock = database_lock(database, "rotation", self._run_id, policy.on_lock, policy.lock_wait_seconds)
+        with lock, closing(RoleServer(database, self._credential, self._run_id)) as server:
             self._place.check()
             # What was known before the lock was ours may be of before another run.
             self._rotations.read_again()
@@ -63,8 +64,17 @@ class RoleJob:
                 checks.append(self._check(Verdict.WARN if loud else Verdict.OK, message))
             return Rotated(checks=tuple(checks), sessions=self._rows(server))
 
-    def _server(self) -> RoleServer:
-        return RoleServer(self._database, self._credential, self._run_id)
+    def _as_it_lets_in(self) -> Database:
+        """The database with its own password; or, when Nightshift's own role is what a killed run left in the middle,
+        with the one that lies beside the place.
+        """
+        try:
+            connect(self._database, application_name=f"nightshift:rotation:{self._run_id}").close()
+        except RefusedError:
+            if self._place.staged() is None:
+                raise
+            return self._database.model_copy(update={"password": self._place.staged_reference})
+        return self._database
 
     def _prepare(self, server: RoleServer) -> tuple[str | None, list[str]]:
         """The old verifier, and what stays loud; raises for all that would stand in the way, before any work."""
