@@ -15,7 +15,7 @@ from statistics import median
 import psycopg
 import pyrage
 
-from benchmarks import access_log, capacity, forecasts, many_tables
+from benchmarks import access_log, capacity, forecasts, ledger, many_tables
 from benchmarks.measure import Cost, engine, shell
 from deployments.demo.servers import free_port, s3_server
 from tasks.base.clock import stamp
@@ -27,7 +27,9 @@ ROUNDS = 3
 # Bytes of archive for one row in each of the four tables of data.sql, measured with pg_dump 18.
 BYTES_PER_ROW = 458
 # By how the row's name begins.
-MEMORY_BUDGETS_MB = {"access-log": 120, "backup": 300, "capacity-report": 700}
+MEMORY_BUDGETS_MB = {
+    "access-log": 120, "backup": 300, "capacity-report": 700, "ledger-fold": 700, "ledger-report": 1100,
+}  # fmt: skip
 
 
 @dataclass
@@ -124,6 +126,7 @@ def rows(prepared: Bench) -> list[Row]:
             "access-log-growth", 1.15, lambda: access_log.review(prepared.folder, 3),
             lambda: times(3, access_log.review(prepared.folder, 1)),
         ),
+        *ledger_rows(prepared.folder),
         *(accuracy_row(kind) for kind in forecasts.KINDS),
     ]  # fmt: skip
 
@@ -131,6 +134,19 @@ def rows(prepared: Bench) -> list[Row]:
 def times(number: int, cost: Cost) -> Cost:
     """So many times that cost in seconds."""
     return cost.model_copy(update={"seconds": number * cost.seconds})
+
+
+def ledger_rows(folder: Path) -> list[Row]:
+    """A ledger of 100,000 findings against its budgets of time, and against ten times what a tenth of them takes."""
+
+    def ours(work: str, findings: int = 100_000) -> Callable[[], Cost]:
+        return lambda: ledger.measure(work, folder, findings)
+
+    return [
+        Row("ledger-fold", 1.0, ours("ledger_fold"), lambda: Cost(seconds=10, peak_mb=0)),
+        Row("ledger-fold-growth", 1.25, ours("ledger_fold"), lambda: times(10, ours("ledger_fold", 10_000)())),
+        Row("ledger-report", 1.0, ours("ledger_report"), lambda: Cost(seconds=30, peak_mb=0)),
+    ]
 
 
 def accuracy_row(kind: str) -> Row:

@@ -93,6 +93,10 @@ def main() -> None:
         from benchmarks import engine_logs  # noqa: PLC0415
 
         work = getattr(engine_logs, job["work"])
+    elif job["work"].startswith("ledger_"):
+        from benchmarks import engine_ledger  # noqa: PLC0415
+
+        work = getattr(engine_ledger, job["work"])
     else:
         work = {
             "backup": backup,

@@ -59,6 +59,7 @@ def run_jobs(url: str, home: Path) -> bool:
     store = open_store(system.repository)
     proven = _print_result(store, system.name, system.databases[0].name)
     _print_maintenance(store, system.name)
+    _print_ledger(store, system.name)
     print(f"UI        {url}/deployments")
     print(f"reports   {home / 'objects' / 'nightshift' / 'demo' / system.name / 'reports'} (CSV)")
     print(f"receipts  . {home / 'environment'} && .venv/bin/nightshift receipts {system.name} --verify")
@@ -145,6 +146,20 @@ def _print_result(store: Store, system: str, database: str) -> bool:
     seconds = manifest.durations_seconds["total"]
     print(f"{manifest.backup_id:26} {raw:6.1f} MB {stored:6.1f} MB {seconds:7.1f} s {receipt.proven:10} {rto:>7}\n")
     return receipt.backup_id == manifest.backup_id and receipt.verdict is Verdict.OK
+
+
+def _print_ledger(store: Store, system: str) -> None:
+    """The ledger as the newest audit left it: what was planted, and nothing in this project's own folders."""
+    reports = [item for item in store.list(f"{system}/reports/security_audit/") if item.key.endswith("/report.csv")]
+    if not reports:
+        return
+    newest = max(reports, key=lambda item: item.modified_at).key
+    rows = [row for row in csv.DictReader(io.StringIO(store.get(newest).decode())) if row["status"] != "fixed"]
+    for row in (row for row in rows if not row["scope"].startswith("postgres ")):
+        place = f"{row['package'] or row['location']} in {row['scope']}"
+        print(f"{row['status']:8} {row['severity']:9} {row['rule']:22} due {row['due_at'] or 'never':20}  {place}")
+    others = sum(row["scope"].startswith("postgres ") for row in rows)
+    print(f"{others} findings of roles and rights of the database: {newest.rpartition('/')[0]}/report.html\n")
 
 
 def _print_maintenance(store: Store, system: str) -> None:

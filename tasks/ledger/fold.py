@@ -29,7 +29,7 @@ class _Life:
         self.finding = finding
         self.first_seen = self.opened_at = self.last_seen = at
         self.due_at = due_at
-        self.severities = [SeverityChange(at=at, severity=finding.severity)]
+        self.severities = [SeverityChange.model_construct(at=at, severity=finding.severity)]
         self.fixed_at: datetime | None = None
         self.fixed_in = ""
         self.reopened = 0
@@ -41,7 +41,7 @@ class _Life:
             return False  # the book gives the same object for the same content
         changed = finding.severity is not before.severity
         if changed:
-            self.severities.append(SeverityChange(at=at, severity=finding.severity))
+            self.severities.append(SeverityChange.model_construct(at=at, severity=finding.severity))
         if self.fixed_at is not None:
             self.fixed_at, self.fixed_in, self.opened_at = None, "", at
             self.reopened += 1

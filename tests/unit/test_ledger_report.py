@@ -159,6 +159,7 @@ def test_sarif_keeps_its_schema_whatever_was_found(scans, title, location, link)
 
 def test_the_page_tells_what_to_do_before_what_is_known():
     scans = (
+        scan(START - DAY, finding("gone long ago")),
         scan(START, finding("late", Severity.CRITICAL), finding("open"), finding("gone"), finding("held")),
         scan(START + 2 * DAY, finding("late", Severity.CRITICAL), finding("open"), finding("held"), finding("new")),
     )
@@ -219,6 +220,12 @@ def test_the_trend_tells_each_month_as_it_was_then():
     assert [row["mean_fix_days"] for row in table.rows] == [None, 31.0, None, 81.5]
     assert [row["overdue_share"] for row in table.rows] == [1.0, 0.5, 0.5, 0.0]
     assert [picture.name for picture in pictures] == ["open", "moved"]
+
+
+def test_what_is_overdue_today_was_not_overdue_before_it_was_due():
+    seen = scan(datetime(2026, 1, 30, tzinfo=UTC), finding())
+    *_, table = trend(seen, now=datetime(2026, 2, 20, tzinfo=UTC))
+    assert [(row["month"], row["overdue_share"]) for row in table.rows] == [("2026-01", 0.0), ("2026-02", 1.0)]
 
 
 def test_a_month_ends_by_the_systems_clock():
