@@ -53,12 +53,14 @@ def read_logins(root: Root, uids: Iterable[tuple[str, int]]) -> Logins:
             records.append(path)
             for name, seconds in found:
                 saw(str(name), float(seconds or 0))
-    lastlog = root.read("/var/log/lastlog")
-    if lastlog:
+    accounts = list(uids)
+    # One record a uid, a terabyte of holes when uids are large: only the records that are wanted are read.
+    lastlog = root.parts("/var/log/lastlog", [uid * _LASTLOG.size for _, uid in accounts], _LASTLOG.size)
+    if lastlog and any(lastlog):
         records.append("/var/log/lastlog")
-        for name, uid in uids:
-            if (uid + 1) * _LASTLOG.size <= len(lastlog):
-                saw(name, _LASTLOG.unpack_from(lastlog, uid * _LASTLOG.size)[0])
+        for (name, _), record in zip(accounts, lastlog, strict=True):
+            if len(record) == _LASTLOG.size:
+                saw(name, _LASTLOG.unpack(record)[0])
     for path in ("/var/log/wtmp", "/var/log/wtmp.1"):
         data = root.read(path)
         if data:

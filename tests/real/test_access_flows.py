@@ -10,8 +10,9 @@ import pytest
 from deployments.demo.planted import plant_host
 from flows.access_review import access_review
 from flows.account_disabling import account_disabling
+from flows.security_audit import security_audit
 from tasks.base.clock import utc_now
-from tasks.base.errors import NightshiftError, RefusedError
+from tasks.base.errors import IncompleteError, NightshiftError, RefusedError
 from tasks.base.system import Database
 from tasks.base.words import Verdict
 from tasks.postgres.disabling import Request, disable_roles
@@ -83,6 +84,24 @@ def test_a_review_is_read_signed_and_the_next_one_shows_what_changed(reviewed):
     change_system(access={"hosts": [{"name": "web", "root": "/nowhere/at-all"}], "clusters": []})
     with pytest.raises(NightshiftError, match="host web: there is no folder /nowhere/at-all"):
         access_review("acme")
+
+
+def ledger():
+    return {row["rule"]: row["status"] for row in security_audit("acme").rows}
+
+
+def test_the_audit_keeps_what_hosts_and_clusters_show_in_the_ledger(reviewed):
+    first = ledger()
+    assert {rule for rule, status in first.items() if status == "open"} >= {"uid-zero", "cluster-admin", "hba-trust"}
+    place = reviewed.folder / "host" / "etc"
+    (place / "passwd").write_text((place / "passwd").read_text().replace("toor:x:0:0", "toor:x:1001:0"))
+    reviewed.cluster.put(f"{RBAC}/clusterrolebindings", [])
+    reviewed.cluster.faults[f"{RBAC}/roles"] = 403
+    with pytest.raises(IncompleteError, match="roles"):
+        security_audit("acme")
+    del reviewed.cluster.faults[f"{RBAC}/roles"]
+    second = ledger()
+    assert (second["uid-zero"], second["cluster-admin"]) == ("fixed", "fixed")
 
 
 def can_log_in(reviewed, role):
