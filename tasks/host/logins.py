@@ -58,9 +58,9 @@ def read_logins(root: Root, uids: Iterable[tuple[str, int]]) -> Logins:
     lastlog = root.parts("/var/log/lastlog", [uid * _LASTLOG.size for _, uid in accounts], _LASTLOG.size)
     if lastlog and any(lastlog):
         records.append("/var/log/lastlog")
-        for (name, _), record in zip(accounts, lastlog, strict=True):
-            if len(record) == _LASTLOG.size:
-                saw(name, _LASTLOG.unpack(record)[0])
+        for (name, _), entry in zip(accounts, lastlog, strict=True):
+            if len(entry) == _LASTLOG.size:
+                saw(name, _LASTLOG.unpack(entry)[0])
     for path in ("/var/log/wtmp", "/var/log/wtmp.1"):
         data = root.read(path)
         if data:
