@@ -229,6 +229,44 @@ def test_a_standby_that_falls_behind_ends_a_rebuild_and_is_itself_never_maintain
         maintain()
 
 
+def test_a_standby_a_slot_and_a_prepared_transaction_that_hold_back_vacuum_are_named_with_what_ends_it(
+    worn, policy, standby
+):
+    policy(held_back_transactions=0)
+    worn.execute(SLOT)
+    with psycopg.connect(standby, autocommit=True) as follower, holding(standby):
+        settings = ("hot_standby_feedback = on", "wal_receiver_status_interval = '1s'")
+        for setting in settings:
+            follower.execute(f"ALTER SYSTEM SET {setting}")
+        follower.execute("SELECT pg_reload_conf()")
+        wait_until(lambda: worn.execute("SELECT 1 FROM pg_stat_replication WHERE backend_xmin IS NOT NULL").fetchone())
+        worn.execute("BEGIN")
+        worn.execute("CREATE TABLE other (n int)")
+        worn.execute("PREPARE TRANSACTION 'it''s open'")
+        burn(worn, 5)
+        (seen, held) = held_back_by()
+        worn.execute("ROLLBACK PREPARED 'it''s open'")
+        assert held["shop standby walreceiver"] == "look at hot_standby_feedback and long queries there"
+        assert held["shop prepared transaction it's open"] == "ROLLBACK PREPARED 'it''s open'"
+        assert seen == {"WARN"}
+        follower.execute("ALTER SYSTEM SET primary_slot_name = 'far_behind'")
+        follower.execute("SELECT pg_reload_conf()")
+        wait_until(lambda: worn.execute("SELECT 1 FROM pg_replication_slots WHERE xmin IS NOT NULL").fetchone())
+        burn(worn, 5)
+        assert held_back_by()[1] == {
+            "shop replication slot far_behind": "SELECT pg_drop_replication_slot('far_behind')"
+        }
+
+
+def held_back_by():
+    """What a plan says holds back vacuum: the verdicts, and the command by name."""
+    with _support.begin("database_maintenance", "acme") as run:
+        job = Job(run.store, run.system.name, run.system.maintenance, run.run_id)
+        checks = maintenance.plan_only(job, run.system.databases[0]).checks
+    found = [check for check in checks if check.name == "xmin holders"]
+    return {str(check.verdict) for check in found}, {check.target: check.next_command for check in found}
+
+
 def test_the_indexes_of_catalogs_are_never_rebuilt_and_their_tables_are_vacuumed(worn, policy):
     policy(index_bytes=1, index_waste_share=0.01, dead_rows=100, dead_share=0.01)
     worn.execute(

@@ -14,9 +14,9 @@ CLEANING = timedelta(minutes=5)
 
 
 def backups_inside(system):
-    """The schedule, the moment and the window's opening of every backup of a year that falls into one."""
+    """The schedule, the moment and the window's opening of every backup of a year, of any kind, that falls into one."""
     for schedule in system.schedules:
-        if schedule.flow == "database_backup" and schedule.cron:
+        if schedule.flow.endswith("_backup") and schedule.cron:
             for moment in year_of(schedule.cron, schedule.timezone or system.timezone):
                 inside = opening(system.maintenance.windows, moment.astimezone(UTC), system.timezone)
                 if inside:
@@ -29,6 +29,16 @@ def test_the_backups_of_myproject_nexa_fall_into_its_own_window():
     # Each Saturday, MN-107, at two in the morning.
     assert {(moment.weekday(), moment.hour) for _, moment, _ in found} == {(5, 2)}
     assert len(found) >= 52
+
+
+def test_a_backup_of_the_configuration_at_three_would_fall_into_it_too_and_outlast_it():
+    # MN-056, daily at 03:00 UTC by the runbook; no schedule fulfils it yet, and what waits is the policy of backups.
+    system = load_system("myproject-nexa")
+    (opened,) = {inside for _, _, inside in list(backups_inside(system))[:1]}
+    moment = opened.start + timedelta(hours=3)
+    assert (moment.weekday(), moment.hour, opened.start <= moment < opened.end) == (5, 3, True)
+    assert system.backup.on_lock is LockPolicy.WAIT
+    assert timedelta(seconds=system.backup.lock_wait_seconds) >= opened.end - moment + CLEANING
 
 
 @pytest.mark.parametrize("name", known_systems())
