@@ -174,7 +174,9 @@ def test_what_is_worn_is_vacuumed_frozen_and_rebuilt_and_a_second_run_finds_noth
     assert old > 1000 > frozen
     rebuilt = {target for target, row in rows(result, "reindex").items() if "before" in row["message"]}
     assert rebuilt == {"public.worn_word", "public.worn_half", "public.worn_pkey"}
-    for name in ("worn_word", "worn_half"):
+    for name in ("worn_word", "worn_half", "worn_pkey"):
+        said = f"{before[name]} bytes before, {size(bloated, name)} after"
+        assert rows(result, "reindex")[f"public.{name}"]["message"] == said
         assert fresh_size(bloated, name) * 0.9 <= size(bloated, name) <= fresh_size(bloated, name) * 1.1
     assert size(bloated, "kept_word") == before["kept_word"]
     folder = system / report_prefix(result)

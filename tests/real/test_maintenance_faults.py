@@ -1,6 +1,7 @@
 """Maintenance that is cut off, blocked, restarted or deprived of its table: each ends as said, the rest goes on."""
 
 import os
+import re
 import signal
 import subprocess
 from datetime import timedelta
@@ -205,8 +206,12 @@ def test_a_server_restart_during_a_rebuild_is_told_and_the_next_run_does_the_res
         maintain()
     with psycopg.connect(dsn, autocommit=True) as session:
         assert left(session) != []
-        _, rows = maintain()
+        checks, rows = maintain()
         assert left(session) == []
+        again, _ = maintain()
+    (resumed,) = [check.message for check in checks if check.name == "resumed"]
+    assert re.match(r"\d+ steps of run \w+ were left when it was killed; the new plan holds what they need", resumed)
+    assert [check for check in again if check.name == "resumed"] == []
     assert {row["verdict"] for row in rows.values()} == {"OK"}, rows
     assert "before" in rows["reindex worn_word"]["message"]
 
