@@ -97,6 +97,7 @@ def _look(command: str, scope: str, folder: Folder, gitleaks: Scanner, policy: S
         report.touch(mode=0o600)
         rules.write_text(_RULES)
         log_options = ("--log-opts=--all --full-history",) if command == "git" else ()
+        source = _history_of(target, place) if command == "git" else _files_of(target, place)
         finished = run_scanner(
             Program(
                 arguments=(
@@ -109,9 +110,9 @@ def _look(command: str, scope: str, folder: Folder, gitleaks: Scanner, policy: S
                     *("--config", str(rules)),
                     *("--report-format", "json", "--report-path", str(report)),
                     *log_options,
-                    str(target),
+                    str(source),
                 ),
-                environment={name: None for name in os.environ if name.startswith(("GITLEAKS_", "GIT_"))},
+                environment=_environment(source),
                 ok_codes=_LEAKS_OR_NOT,
                 deadline_seconds=policy.timeout_seconds,
                 cwd=place,
@@ -119,7 +120,33 @@ def _look(command: str, scope: str, folder: Folder, gitleaks: Scanner, policy: S
         )
         if command == "git":
             _require_commits(finished.stderr_tail)
-        return [_finding(found, scope, target, key) for found in _report(report)]
+        return [_finding(found, scope, source, key) for found in _report(report)]
+
+
+def _history_of(target: Path, place: Path) -> Path:
+    """A work tree of the same history with nothing in it: no .gitleaksignore and no .gitattributes that hides text."""
+    source = place / "history"
+    source.mkdir()
+    (source / ".git").write_text(f"gitdir: {_git(target, 'rev-parse', '--absolute-git-dir')}\n")
+    return source
+
+
+def _files_of(target: Path, place: Path) -> Path:
+    """The same folder by a path that nobody knew before: entries of its .gitleaksignore name files by theirs."""
+    target = target.resolve()
+    if not target.name:
+        if (target / ".gitleaksignore").exists():
+            raise IncompleteError("/.gitleaksignore keeps gitleaks from telling all; take it away, then scan again")
+        return target
+    (place / "above").symlink_to(target.parent)
+    return place / "above" / target.name
+
+
+def _environment(source: Path) -> dict[str, str | None]:
+    """Without settings of the host. Git trusted the real work tree a moment ago, so it may trust the empty one."""
+    environment: dict[str, str | None] = {name: None for name in os.environ if name.startswith(("GITLEAKS_", "GIT_"))}
+    trusted = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": str(source)}
+    return environment | trusted
 
 
 def _require_commits(said: str) -> None:
@@ -150,9 +177,9 @@ def _key(policy: SecurityPolicy) -> bytes:
     return resolve(policy.secret_key).encode()
 
 
-def _finding(found: Json, scope: str, target: Path, key: bytes) -> Finding:
+def _finding(found: Json, scope: str, source: Path, key: bytes) -> Finding:
     digest = hmac.new(key, str(found["Secret"]).encode(), hashlib.sha256).hexdigest()
-    place = os.path.relpath(found["File"], target) if os.path.isabs(found["File"]) else str(found["File"])  # noqa: PTH117
+    place = os.path.relpath(found["File"], source) if os.path.isabs(found["File"]) else str(found["File"])  # noqa: PTH117
     commit = str(found.get("Commit") or "")[:12]
     return Finding(
         identity=identity_of(scope, "secret", place, str(found["RuleID"]), digest),

@@ -206,7 +206,13 @@ def test_a_finding_keeps_its_identity_over_rebuild_bump_and_moved_lines(vulnerab
 
 def test_silence_hidden_in_the_scanned_folder_silences_nothing(vulnerabilities, planted, tmp_path, monkeypatch):
     (planted / ".gitleaks.toml").write_text('[[rules]]\nid = "nothing"\nregex = "x^"\n')
-    (planted / ".gitleaksignore").write_text("settings.ini:generic-api-key:2\n")
+    subprocess.run(["git", "init", "-q", planted], check=True)
+    (planted / ".gitattributes").write_text("*.ini -diff\n")
+    commit(planted, "in")
+    head = subprocess.run(["git", "-C", planted, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    places = [f"{head.stdout.strip()}:settings.ini", "settings.ini", planted / "settings.ini"]
+    known = [f"{place}:{rule}" for place in places for rule in ("aws-access-token:1", "generic-api-key:2")]
+    (planted / ".gitleaksignore").write_text("\n".join(known))
     (planted / ".trivyignore").write_text("CVE-2019-19844\n")
     (planted / ".trivyignore.yaml").write_text("vulnerabilities: [{id: CVE-2019-19844}]\n")
     (planted / "trivy.yaml").write_text("scan: {skip-files: ['**/*']}\nvulnerability: {ignore-status: [fixed]}\n")
@@ -216,10 +222,12 @@ def test_silence_hidden_in_the_scanned_folder_silences_nothing(vulnerabilities, 
     monkeypatch.setenv("TRIVY_SEVERITY", "LOW")
     monkeypatch.setenv("TRIVY_IGNORE_STATUS", "fixed")
     monkeypatch.chdir(planted)
-    result = scans(policy(vulnerabilities, filesystems=folder(planted), folders=folder(planted)), tmp_path)
+    both = {"folders": folder(planted), "repositories": folder(planted)}
+    result = scans(policy(vulnerabilities, filesystems=folder(planted), **both), tmp_path)
     rules = {rule for rule, _ in found(result["trivy fs app"])}
     assert rules == {"CVE-2019-19844", "CVE-2024-22195", "aws-access-key-id", "aws-secret-access-key"}
-    assert {rule for rule, _ in found(result["gitleaks dir app"])} == {"aws-access-token", "generic-api-key"}
+    for scope in ("gitleaks dir app", "gitleaks git app"):
+        assert {rule for rule, _ in found(result[scope])} == {"aws-access-token", "generic-api-key"}, scope
 
 
 def test_a_comment_that_silences_trivy_is_a_finding_itself(vulnerabilities, tmp_path):
@@ -282,6 +290,25 @@ def test_an_image_is_pulled_with_the_credentials_of_its_registry(vulnerabilities
     assert password not in repr((pulled, stranger))
 
 
+def belongs_to_another_user(tmp_path, monkeypatch):
+    """From now on git takes every folder for another user's; to make one takes root."""
+    program = tmp_path / "programs" / "git"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {shutil.which("git")} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def test_the_history_of_another_user_is_read_where_git_is_told_to_trust_it(
+    vulnerabilities, work_tree, tmp_path, monkeypatch
+):
+    belongs_to_another_user(tmp_path, monkeypatch)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".gitconfig").write_text(f"[safe]\n\tdirectory = {work_tree}\n")
+    scan = one(policy(vulnerabilities, repositories=folder(work_tree)), tmp_path)
+    assert {rule for rule, _ in found(scan)} == {"aws-access-token", "generic-api-key"}, scan.reason
+
+
 @pytest.mark.parametrize(
     ("spoil", "state", "says"),
     [
@@ -310,12 +337,7 @@ def test_history_that_gitleaks_does_not_see_is_never_clean(
         place = tmp_path / "empty"
         subprocess.run(["git", "init", "-q", place], check=True)
     elif spoil == "unsafe":
-        # What git says of a folder that is another user's; to make one takes root.
-        program = tmp_path / "programs" / "git"
-        program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {shutil.which("git")} "$@"\n')
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        belongs_to_another_user(tmp_path, monkeypatch)
     elif spoil == "missing":
         place = tmp_path / "nowhere"
     scan = one(policy(vulnerabilities, repositories=folder(place)), tmp_path)
