@@ -19,6 +19,11 @@ _ERROR = re.compile(
     r"\b(?:level|severity|lvl)=\"?(?i:error|fatal|critical|panic|crit)\b|^Traceback \(most recent call last\)|"
     r"^(?:error|fatal|panic):"
 )
+# Each of the above has one of these, which cost less to look for.
+_ERROR_WORDS = (
+    "ERROR", "FATAL", "CRITICAL", "PANIC", "EMERG", "ALERT", "SEVERE", "[error]", "[crit]", "[alert]", "[emerg]",
+    "level=", "severity=", "lvl=", "Traceback", "error:", "fatal:", "panic:",
+)  # fmt: skip
 _MOMENT = ("time", "timestamp", "@timestamp", "ts", "datetime", "date")
 _LEVEL = ("level", "severity", "lvl", "log.level", "levelname")
 _MESSAGE = ("message", "msg", "error", "event", "detail")
@@ -31,7 +36,7 @@ class TextLog:
         self._source, self._tally, self._until = source, tally, until
         self.unwrapper = Unwrapper(source.container)
         self._logins = Sshd() if source.kind is LogKind.SSHD else Application(source.failed_logins)
-        self._further = Application(source.failed_logins) if source.kind is LogKind.SSHD else None
+        self._further = Application(source.failed_logins, usual=False) if source.kind is LogKind.SSHD else None
         self._watch = {name: re.compile(pattern) for name, pattern in source.watch.items()}
         self._last: float | None = None
 
@@ -59,7 +64,7 @@ class TextLog:
             return
         text = text[:_LOOKED_AT]
         login = self._logins.login(text)
-        if login is None and self._further and self._source.failed_logins:
+        if login is None and self._further is not None:
             login = self._further.login(text)
         if login is not None and login.failed:
             self._tally.failed_login(login.user, login.source, at, login.number)
@@ -88,7 +93,7 @@ class TextLog:
             level = next((str(value[name]) for name in _LEVEL if name in value), "")
             if level.lower() in _LEVELS:
                 self._tally.error(next((str(value[name]) for name in _MESSAGE if value.get(name)), level), at)
-        elif _ERROR.search(text):
+        elif any(word in text for word in _ERROR_WORDS) and _ERROR.search(text):
             self._tally.error(text, at)
 
 

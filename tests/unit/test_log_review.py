@@ -124,6 +124,20 @@ def test_an_hour_beyond_the_logs_own_history_is_a_burst(platform):
     assert verdicts(calm)["bursts"] == "OK"
 
 
+def test_an_hour_that_two_reviews_share_is_one_hour(platform):
+    days(platform)
+    nine = datetime(2026, 11, 13, 9, tzinfo=UTC)
+    for minute in (*range(15), *range(35, 50)):
+        platform.requests(nine + timedelta(minutes=minute), 1, "/a", 404)
+    first = platform.review(nine + timedelta(minutes=30))
+    assert "15 4xx" not in str([check.message for check in first.checks if check.name == "bursts"])
+    second = platform.review(nine + timedelta(hours=2))
+    assert [check.message.split(" in ")[0] for check in second.checks if check.name == "bursts"] == [
+        "30 4xx",
+        "30 requests",
+    ]
+
+
 def test_silence_is_never_good(platform):
     scan = platform.review(DAY)
     assert (scan.state, verdicts(scan)) == (ScanState.INCOMPLETE, {"log": "SKIP"})
