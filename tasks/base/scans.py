@@ -25,7 +25,12 @@ class Looked(Frozen):
 
 
 def unknown(name: str, target: str, error: Exception | str, next_command: str = "", *, skip: bool = False) -> Looked:
-    """Nothing is known of the target: red, or SKIP when it is this host that cannot tell. Nothing is closed."""
+    """Nothing is known of the target: red, or SKIP when it is this host that cannot tell. Nothing is closed.
+
+    A stop of the whole run is no such answer: StoppedError is passed on.
+    """
+    if isinstance(error, StoppedError):
+        raise error
     verdict = Verdict.SKIP if skip else Verdict.FAIL
     line = CheckResult(name=name, target=target, verdict=verdict, message=str(error), next_command=next_command)
     return Looked(checks=(line,), missing=str(error))

@@ -53,7 +53,7 @@ def _endpoint(endpoint: Endpoint, policy: CertificatePolicy) -> Looked:
     faults = [
         *certificates.faults_of_dates(own, policy, now),
         *certificates.faults_of_strength(own),
-        *[one for code in shown.refusals if (one := certificates.fault_of_refusal(shown.chain, code))],
+        *([refused] if (refused := certificates.fault_of_refusal(shown.chain, shown.refusal)) else []),
         *([wrong] if (wrong := certificates.fault_of_names(own, endpoint.name)) else []),
     ]
     if shown.protocol in _OLD_PROTOCOLS:
@@ -61,7 +61,7 @@ def _endpoint(endpoint: Endpoint, policy: CertificatePolicy) -> Looked:
         faults.append(Fault(rule="weak-protocol", severity=Severity.MEDIUM, sentence=sentence))
     for issuer in shown.chain[1:]:
         faults += [_of_issuer(one, issuer) for one in _faults(issuer, policy)]
-    if shown.refusals and not faults:
+    if shown.refusal is not None and not faults:
         sentence = "is refused for a date that is none of those shown: the authority behind them has expired"
         faults.append(Fault(rule="certificate-refused", severity=Severity.HIGH, sentence=sentence))
     verified = "" if faults else "; chain, names, key and signature are good"

@@ -90,11 +90,11 @@ def fault_of_names(certificate: x509.Certificate, name: str) -> Fault | None:
     return Fault(rule="certificate-wrong-name", severity=Severity.HIGH, sentence=sentence)
 
 
-def fault_of_refusal(chain: Sequence[x509.Certificate], code: int) -> Fault | None:
-    """Why OpenSSL does not verify a chain; None when the dates are the reason, which they tell themselves."""
+def fault_of_refusal(chain: Sequence[x509.Certificate], code: int | None) -> Fault | None:
+    """Why OpenSSL does not verify a chain; None when it does, or for its dates, which they tell themselves."""
     top = chain[-1]
     issuer = common_name(top.issuer)
-    if code in (_NOT_YET_VALID, _EXPIRED):
+    if code in (None, _NOT_YET_VALID, _EXPIRED):
         return None
     if code == _SELF_SIGNED:
         return Fault(rule="certificate-self-signed", severity=Severity.HIGH, sentence="is signed by itself")

@@ -1,7 +1,7 @@
-"""One TLS connection after another, until one tells which certificates a server shows and what is wrong with them.
+"""The certificates that a server shows, and why a client would refuse them.
 
-The first one verifies as strictly as any client would. When it is refused, a second one leaves the time out, a third
-one everything, so that an expired certificate of an unknown authority is told as both.
+The first connection verifies chain and time as any client would. When it is refused, a second one takes whatever comes:
+OpenSSL tells the first fault only, of chains before dates, and the others are read from the certificates themselves.
 """
 
 import socket
@@ -20,8 +20,6 @@ from tasks.base.security import place_of
 from tasks.base.security_check import CertificatePolicy, Endpoint, StartTls
 from tasks.base.words import Frozen
 
-# X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h, for which Python has no name.
-_NO_CHECK_TIME = 0x200000
 # SSLRequest of the PostgreSQL protocol: its length, and the code 1234.5679.
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _MOST_REPLY_BYTES = 65536
@@ -32,7 +30,7 @@ class Shown(Frozen, arbitrary_types_allowed=True):
 
     chain: tuple[x509.Certificate, ...] = Field(min_length=1, description="Its own certificate first")
     protocol: str = Field(description="The newest that both speak, e.g. TLSv1.3")
-    refusals: tuple[int, ...] = Field(default=(), description="X509_V_ERR_… of the connections that were refused")
+    refusal: int | None = Field(default=None, description="X509_V_ERR_… when the first connection was refused")
 
 
 def look_at(endpoint: Endpoint, policy: CertificatePolicy) -> Shown:
@@ -46,17 +44,17 @@ def look_at(endpoint: Endpoint, policy: CertificatePolicy) -> Shown:
     def rest() -> float:
         return max(0.01, policy.deadline_seconds - elapsed())
 
-    refusals: list[int] = []
-    for context in (_context(policy), _context(policy, _NO_CHECK_TIME), _blind()):
+    refusal = None
+    for context in (_context(policy), _blind()):
         try:
             chain, protocol = _handshake(endpoint, context, rest)
         except ssl.SSLCertVerificationError as refused:
-            refusals.append(refused.verify_code)
+            refusal = refused.verify_code
             continue
         except TimeoutError:
             raise UnreachableError(
-                f"{endpoint.address} did not finish the TLS handshake within {policy.deadline_seconds:g} s; look "
-                "whether the server hangs, or raise security_check.certificates.deadline_seconds"
+                f"{endpoint.address} showed no certificate within {policy.deadline_seconds:g} s; see whether it "
+                "hangs or a firewall drops the question, or raise security_check.certificates.deadline_seconds"
             ) from None
         except ssl.SSLError as error:
             said = error.reason or str(error)
@@ -66,7 +64,7 @@ def look_at(endpoint: Endpoint, policy: CertificatePolicy) -> Shown:
         except OSError as error:
             said = error.strerror or str(error)
             raise UnreachableError(f"{endpoint.address} does not answer ({said}); look whether it runs") from None
-        return Shown(chain=chain, protocol=protocol, refusals=tuple(refusals))
+        return Shown(chain=chain, protocol=protocol, refusal=refusal)
     raise RefusedError(f"{endpoint.address} shows no certificate; check its port")
 
 
@@ -92,11 +90,10 @@ def _chain(secured: Any) -> tuple[x509.Certificate, ...]:
         raise RefusedError(f"the certificate cannot be read ({error}); openssl may tell more of it") from None
 
 
-def _context(policy: CertificatePolicy, flags: int = 0) -> ssl.SSLContext:
+def _context(policy: CertificatePolicy) -> ssl.SSLContext:
     """Verifies chain and time; of names and of weak keys the certificate itself tells more than a refusal would."""
     context = _any_protocol()
     context.check_hostname = False
-    context.verify_flags |= ssl.VerifyFlags(flags)
     context.load_default_certs()
     for place in policy.authorities:
         try:

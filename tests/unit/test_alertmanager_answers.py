@@ -30,7 +30,7 @@ def test_what_fires_is_told_by_rule_and_what_nobody_is_told_of_is_information():
     host, slow, strange, _, silenced, inhibited = scan.checks
     assert host.message == "fires 2 times, since 2026-11-21T14:46:52Z (critical): db2 does not answer"
     assert host.next_command == f'amtool --alertmanager.url={url} alert query alertname="HostDown"'
-    assert slow.message.endswith("(warning): p95 is 3 s")
+    assert slow.message == "fires since 2026-11-21T14:46:52Z (warning): p95 is 3 s"
     assert strange.message.endswith("(no severity): instance=db1")
     assert silenced.message == "1 alerts are silenced: DiskFull"
     assert inhibited.message == "1 alerts are inhibited by others: Slow"

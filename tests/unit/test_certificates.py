@@ -14,6 +14,7 @@ from tasks.base.findings import ScanState, Severity
 from tasks.base.security_check import CertificatePolicy, Endpoint
 from tasks.base.words import Verdict
 from tasks.network.certificate_checks import certificate_checks
+from tasks.network.certificates import fault_of_names
 from tests.unit.tls import serving, tls
 
 ROOT = make("Acme Root", authority=True)
@@ -135,7 +136,7 @@ def test_a_server_that_hangs_in_the_handshake_is_left_within_the_deadline(truste
     scan = looked(trusted, lambda _: held.wait(20), deadline_seconds=0.5)
     held.set()
     assert elapsed() < 10, "it waited for the server and not for its deadline"
-    assert_unknown(scan, "did not finish the TLS handshake within 0.5 s")
+    assert_unknown(scan, "showed no certificate within 0.5 s")
 
 
 def test_what_shows_no_certificate_is_never_good(trusted):
@@ -209,3 +210,25 @@ def test_a_postgresql_without_tls_is_told_as_such(trusted):
         connection.sendall(b"N")
 
     assert_unknown(looked(trusted, talk, starttls="postgres"), "offers no TLS; set ssl = on")
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "fits"),
+    [
+        ("*.shop.example", "www.shop.example", True),
+        ("*.shop.example", "WWW.shop.example.", True),
+        ("*.shop.example", "shop.example", False),
+        ("*.shop.example", "a.www.shop.example", False),
+        ("w*.shop.example", "www.shop.example", False),
+        ("10.0.0.7", "10.0.0.7", True),
+        ("*.0.0.7", "10.0.0.7", False),
+        ("2001:db8::1", "2001:DB8:0::1", True),
+    ],
+)
+def test_a_name_fits_as_clients_hold_it(names, asked, fits):
+    assert (fault_of_names(make(names).certificate, asked) is None) is fits
+
+
+def test_a_common_name_is_no_name():
+    fault = fault_of_names(ROOT.certificate, "Acme Root")
+    assert "no name at all (it has no subjectAltName)" in fault.sentence

@@ -1,5 +1,6 @@
 """What a firewall lets in, read from what nft 1.0.6 and iptables-save 1.8.9 printed of real rules."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -126,8 +127,16 @@ def test_a_family_without_rules_is_open(programs):
 def test_tables_that_iptables_made_are_read_by_its_own_program(programs):
     programs.say("nft", saved("iptables.json"))
     programs.say("iptables-save", saved("iptables.save"))
-    scan = look({"protocol": "*"}, families=["ip"])
+    entries = [
+        {"port": 22, "source": "10.0.0.0/8"}, {"port": 80}, {"port": 443}, {"port": "8000-8010"},
+        {"protocol": "udp", "port": 123},
+    ]  # fmt: skip
+    scan = look(*entries, families=["ip"])
     assert scan.state is ScanState.CLEAN, scan.findings
+    # Beside a table of nft's own, what both let in counts.
+    both = [one for name in ("closed.json", "iptables.json") for one in json.loads(saved(name))["nftables"]]
+    programs.say("nft", json.dumps({"nftables": both}))
+    assert locations(look(*ALLOWED, families=["ip"])) == ["tcp 8000-8010 from anywhere", "udp 123 from anywhere"]
     # Without the program of IPv6 nobody knows of it, and nobody says that it is open.
     assert_unknown(look({"protocol": "*"}), "ip6tables-save is not on this host")
 

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from tasks.base import stopping
+from tasks.base.errors import StoppedError
 from tasks.base.findings import ScanState, Severity
 from tasks.base.security_check import UpdatePolicy
 from tasks.base.words import Verdict
@@ -73,6 +75,9 @@ def test_nothing_pending_is_good_only_with_fresh_lists(programs, lists, tmp_path
     assert scan.state is ScanState.INCOMPLETE
     assert "60 h old, the limit is 48 h" in scan.reason
     assert Verdict.INCOMPLETE in [line.verdict for line in scan.checks]
+    # What was fetched and is not new keeps the archive's time; the folder of unfinished lists tells of the fetch.
+    os.utime(tmp_path / "lists" / "partial")
+    assert [line.verdict for line in look(tmp_path).checks] == [Verdict.OK]
     (tmp_path / "lists" / "deb.example_dists_stable_InRelease").unlink()
     assert "were never fetched" in look(tmp_path).reason
 
@@ -119,3 +124,13 @@ def test_a_host_without_a_package_manager_is_not_known(programs, tmp_path):
 def test_the_apt_of_this_host_is_understood(tmp_path):
     scan = look(tmp_path)
     assert scan.checks[0].verdict in (Verdict.OK, Verdict.WARN), scan.checks
+
+
+def test_a_run_that_is_stopped_is_not_told_as_what_the_host_said(programs, lists, tmp_path):
+    programs.say("apt", "Listing...\n")
+    stopping.stop_all()
+    try:
+        with pytest.raises(StoppedError):
+            look(tmp_path)
+    finally:
+        stopping.reset()
