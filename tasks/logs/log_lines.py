@@ -1,8 +1,10 @@
 """What a review of one log says: a line for each thing that was looked at, for the person who reads the run."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 from tasks.base.clock import iso
 from tasks.base.findings import Finding
@@ -105,10 +107,9 @@ class Lines:
         ]
         many = any(number >= policy.source_failures for _, number in worst)
         many = many or any(number >= policy.user_failures for _, number in named)
-        command = (
-            f"the source in full: failed_logins.csv; then block it, e.g. ufw deny from {worst[0][0]}"
-            if many and worst
-            else ""
+        command = next(
+            (f"ufw deny from {one}" for one, number in worst if number >= policy.source_failures and _is_address(one)),
+            "",
         )
         return self._say(
             "failed logins", Verdict.WARN if many else Verdict.INFO, "; ".join([said, *parts]), command,
@@ -122,7 +123,8 @@ class Lines:
             return None
         (user, source), (failures, _) = next(iter(fresh.items()))
         said = f"{len(fresh)} logins came after many failed ones, first {user} from {source} after {failures}"
-        command = f"ask {user} whether it was them; if not, end the sessions and change the password"
+        said += f"; ask {user} whether it was them"
+        command = f"last -F {shlex.quote(user)}" if self._source.kind is LogKind.SSHD else ""
         return self._say("login after failures", Verdict.WARN, said, command, value=len(found), unit="count")
 
     def _requests(self) -> CheckResult:
@@ -135,7 +137,7 @@ class Lines:
         first = f"; most of the 5xx: {worst[0][1]} of {worst[0][0][1]} for {worst[0][0][0]}" if worst else ""
         said = f"{total} requests, {client} of 4xx, {server} of 5xx ({share:.2%}){first}"
         return self._say(
-            "requests", Verdict.WARN if many else Verdict.OK, said, "requests.csv has all paths" if many else "",
+            "requests", Verdict.WARN if many else Verdict.OK, said,
             value=share, threshold=self._policy.server_errors_share, unit="share",
         )  # fmt: skip
 
@@ -156,7 +158,8 @@ class Lines:
         if served:
             said += f"; {len(served)} paths were answered with success, first {served[0][0]}"
         verdict = Verdict.WARN if served or open_ or total >= limit else Verdict.INFO
-        command = f"curl -sI https://HOST{served[0][0]} and look at what it shows" if served else ""
+        # The path is an attacker's own text: it must not run in the shell of who types this.
+        command = f"curl -sI {shlex.quote(f'https://HOST{served[0][0]}')}" if served else ""
         return self._say("known attacks", verdict, said, command, value=total, threshold=limit, unit="count")
 
     def _errors(self, messages: Sequence[MessageKind]) -> CheckResult | None:
@@ -173,7 +176,7 @@ class Lines:
     def _watched(self, name: str) -> CheckResult:
         number = self._tally.watched[name]
         said = f"{number} lines of '{name}' in {self._tally.reviewed}"
-        command = f"grep -E '{self._source.watch[name]}' {self._source.files[0]}" if number else ""
+        command = f"zgrep -P {shlex.quote(self._source.watch[name])} {self._source.files[0]}" if number else ""
         return self._say(
             "watched lines", Verdict.WARN if number else Verdict.OK, said, command, value=number, unit="count"
         )
@@ -206,3 +209,11 @@ class Lines:
 
 def _most(counts: Counter[str], *without: str) -> list[tuple[str, int]]:
     return [pair for pair in counts.most_common(2 + len(without)) if pair[0] not in without][:2]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -192,6 +192,14 @@ def test_a_served_attack_stays_a_finding_until_it_is_refused(platform):
     assert platform.review(DAY + timedelta(days=4)).state is ScanState.CLEAN
 
 
+def test_no_text_of_an_attacker_stands_bare_in_a_command(platform):
+    platform.requests(DAY - timedelta(hours=1), 1, "/.git/$(reboot)';reboot")
+    platform.requests(DAY - timedelta(hours=1), 12, "/login", 401, "$(reboot)", "POST")
+    scan = platform.review(DAY)
+    assert lines(scan)["known attacks"].next_command == "curl -sI 'https://HOST/.git/$(reboot)'\"'\"''"
+    assert "reboot" not in lines(scan)["failed logins"].next_command + lines(scan)["failed logins"].message
+
+
 def test_a_login_after_many_failures_is_a_finding_for_a_month(platform):
     platform.configure(kind="sshd", files="auth.log")
     text = "Nov 10 07:00:0{} web1 sshd[1]: {} password for ada from 203.0.113.9 port 9 ssh2\n"
