@@ -37,11 +37,12 @@ def rotate(run: _support.Run, rotations: Rotations, one: plan.Standing, dry_run:
             return Rotated(checks=(command.rotate(credential, rotations),))
 
 
-def _outcome(one: plan.Standing, future: PrefectFuture[Rotated]) -> Rotated:
+def _outcome(run: _support.Run, one: plan.Standing, future: PrefectFuture[Rotated]) -> Rotated:
     try:
         return future.result()
     except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        check = _support.failed("rotation", one.credential.name, error)
+        next_command = plan.command_for(run.system, one.credential)
+        check = _support.failed("rotation", one.credential.name, error, next_command)
         verdict = Verdict.INCOMPLETE if isinstance(error, IncompleteError) else Verdict.FAIL
         return Rotated(checks=(check.model_copy(update={"verdict": verdict}),))
 
@@ -65,7 +66,12 @@ def credential_rotation(system: str, credentials: tuple[str, ...] = (), dry_run:
         rotations = Rotations(run.store, run.system.name, run.run_id)
         before = plan.standings(run.system, rotations, credentials)
         wanted = [one for one in before if one.is_to_be_rotated]
-        outcomes = _support.bounded(wanted, 1, lambda one: rotate.submit(run, rotations, one, dry_run), _outcome)
+        outcomes = _support.bounded(
+            wanted,
+            1,
+            lambda one: rotate.submit(run, rotations, one, dry_run),
+            lambda one, future: _outcome(run, one, future),
+        )
         by_name = {one.credential.name: done for one, done in zip(wanted, outcomes, strict=True)}
         after = before if dry_run else plan.standings(run.system, rotations, credentials)
         ledger, _ = _security.scan_all(run, ages.scannings([one.credential for one in before], rotations))

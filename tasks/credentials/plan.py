@@ -124,6 +124,11 @@ def _nothing_named(system: System) -> CheckResult:
     return CheckResult(name="age", target=system.name, verdict=Verdict.SKIP, message=message)
 
 
+def command_for(system: System, credential: Credential) -> str:
+    """The command that shows how one credential stands, and what keeps it from being rotated."""
+    return f"nightshift run credential_rotation system={system.name} credentials={credential.name}"
+
+
 def _standing(system: str, credential: Credential, rotations: Rotations, *, named: bool) -> Standing:
     age = age_of(credential, rotations)
     return Standing(
@@ -198,7 +203,7 @@ def _row(system: System, one: Standing, outcome: Rotated | None) -> Row:
 
 def _next(system: System, credential: Credential) -> str:
     if credential.is_rotated_here:
-        return f"nightshift run credential_rotation system={system.name} credentials={credential.name} dry_run=false"
+        return f"{command_for(system, credential)} dry_run=false"
     return f"{credential.by_hand or 'rotate it by hand'}; then set rotated_at of {credential.name} in the system file"
 
 

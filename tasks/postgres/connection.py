@@ -27,7 +27,10 @@ _REFUSALS = (
     (r"permission denied for database", "GRANT CONNECT on the database to the role"),
     (r"definition of service \".*\" not found", "add the service to the file that PGSERVICEFILE names"),
     (r"server does not support SSL", "set sslmode=prefer, or turn TLS on at the server"),
-    (r"authentication method requirement", "demand scram-sha-256 for this role and host in pg_hba.conf"),
+    (
+        r"authentication failed for user|authentication method requirement",
+        "demand scram-sha-256 for this role and host in pg_hba.conf",
+    ),
     (r"certificate", "set sslrootcert to the authority that signed the server's certificate"),
 )
 # What client programs say when they were built without TLS; this process's own libpq has it.

@@ -48,6 +48,7 @@ LOUD = {
 RULES = """
 host all app,narrow,keeper 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
+local all narrow peer
 local all all trust
 """
 
@@ -240,6 +241,14 @@ def test_where_any_password_is_let_in_nothing_is_changed(rotating, loud_server, 
             credential_rotation("acme", credentials=("app",), dry_run=dry_run)
     assert (verifier(loud_server, "open"), place.read_text()) == (before, OLD)
     assert [path.name for path in place.parent.iterdir()] == ["password"]
+
+
+def test_where_no_password_is_asked_nothing_is_changed(rotating, loud_server, place):
+    before = verifier(loud_server, "narrow")
+    rotating(role="narrow", login_dsn=f"host={loud_server.folder} port={loud_server.port} dbname=shop")
+    with pytest.raises(NightshiftError, match=r"Peer authentication failed.*demand scram-sha-256"):
+        credential_rotation("acme", credentials=("app",), dry_run=False)
+    assert (verifier(loud_server, "narrow"), place.read_text()) == (before, OLD)
 
 
 def test_a_place_that_cannot_be_written_is_told_before_and_one_that_fails_later_is_taken_back(

@@ -111,7 +111,7 @@ def test_a_program_gets_its_secrets_unseen_and_the_new_key_is_proven(tmp_path, r
         (f"echo {NEW} >&2; exit 3", 200, IncompleteError, "exit code 3, so whether payments was rotated is not known"),
         ("sleep 60", 200, IncompleteError, "did not end within 0.3 s"),
         ("true", 200, RefusedError, "ended well, but payments is not proven: .* holds the same as before"),
-        ("echo other > $0.key; mv $0.key ${0%/*}/key", 403, RefusedError, "answered 403 instead of 200"),
+        ("echo planted-another > $0.key; mv $0.key ${0%/*}/key", 403, RefusedError, "answered 403 instead of 200"),
     ],
 )
 def test_what_fails_is_told_with_the_state_and_without_what_the_program_said(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.base.errors import NightshiftError, RefusedError
+from tasks.base.errors import IncompleteError, NightshiftError, RefusedError
 from tasks.postgres.rotation.rotate import Rotation
 from tasks.repository.local import LocalStore
 from tasks.repository.rotations import Rotations, Step
@@ -163,6 +163,21 @@ def test_a_failure_after_the_server_was_changed_is_taken_back_and_told(tmp_path)
         Rotation(faced, faced, faced.record).rotate(world.server_has)
     assert (world.server_has, world.kept, world.beside) == (f"v:{OLD}", OLD, None)
     assert [one.step for one in rotations._records] == [Step.INTENDED, Step.TAKEN_BACK]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_another_host_left_is_settled_only_where_a_login_tells(tmp_path, monkeypatch, known):
+    world = World(tmp_path, readable=known)
+    monkeypatch.setattr("tasks.repository.rotations.socket.gethostname", lambda: "other-host")
+    Rotations(world.store, "acme", "killed").record("app", Step.INTENDED)
+    monkeypatch.undo()
+    if known:
+        world.run()
+        assert world.is_consistent
+    else:
+        with pytest.raises(IncompleteError, match=r"interrupted on host other-host.*start the flow there"):
+            world.run()
+        assert (world.server_has, world.kept) == (f"v:{OLD}", OLD)
 
 
 def test_a_journal_that_takes_no_end_is_told_and_the_next_run_records_it(tmp_path):
