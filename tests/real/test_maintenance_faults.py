@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import psycopg
@@ -25,6 +26,7 @@ from tests.real.upkeep import (
     server,
     session,
     size,
+    wait_until,
 )
 
 __all__ = ["dsn", "host_clock", "policy", "prefect_url", "server", "session"]
@@ -97,6 +99,20 @@ def test_a_leftover_that_cannot_be_dropped_yet_is_not_waited_for_behind_the_wind
     assert "waits for an old transaction; later: DROP INDEX CONCURRENTLY" in row["message"]
     _, rows = maintain()
     assert rows["drop leftover worn_word_ccnew"]["verdict"] == "OK"
+    assert left(session) == []
+
+
+def test_what_a_rebuild_of_somebody_is_at_work_on_is_never_taken_for_a_leftover(session, dsn, policy):
+    make_worn(session, "worn")
+    policy(index_bytes=10**9)
+    with holding(dsn) as holder, psycopg.connect(dsn, autocommit=True) as other, ThreadPoolExecutor(1) as pool:
+        build = pool.submit(other.execute, "REINDEX INDEX CONCURRENTLY worn_word")
+        wait_until(lambda: session.execute("SELECT 1 FROM pg_class WHERE relname = 'worn_word_ccnew'").fetchone())
+        _, rows = maintain()
+        holder.rollback()
+        build.result()
+    (row,) = [row for name, row in rows.items() if name.startswith("drop leftover")]
+    assert (row["verdict"], row["message"]) == ("INFO", "is gone, or a running rebuild is at work on it")
     assert left(session) == []
 
 
