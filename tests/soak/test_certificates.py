@@ -7,7 +7,6 @@ import pytest
 
 from deployments.demo.certificates import make
 from deployments.demo.servers import free_port
-from tasks.base import stopping
 from tasks.base.security_check import CertificatePolicy, Endpoint
 from tasks.base.words import Verdict
 from tasks.network.certificate_checks import certificate_checks
@@ -20,7 +19,6 @@ ROOT = make("Acme Root", authority=True)
 @pytest.fixture
 def served(tmp_path):
     """A function that starts the server with a certificate, or without; its port."""
-    stopping.reset()
     folder = server_folder(None)
     server = LocalServer(installation(15, tmp_path), folder, free_port(), "postgres")
     server.create("UTF8", "C.UTF-8", {"fsync": "off"})

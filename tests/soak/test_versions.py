@@ -62,7 +62,6 @@ def sample_for(major: int) -> str:
 def source(request, tmp_path, monkeypatch, identity):
     """The system 'acme' on a server of the test's version, with its own programs as clients and for the sandbox."""
     major = request.param
-    stopping.reset()
     binaries, folder = installation(major, tmp_path / "locked"), server_folder(None)
     assert client_major(binaries) == major
     server = LocalServer(binaries, folder, free_port(), "postgres")

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from tasks.base import stopping
 from tasks.base.capacity import ComposeProject
 from tasks.base.errors import MissingError, ToolFailedError
 from tasks.platform.compose import in_bytes, sample_compose
@@ -26,7 +25,6 @@ STATS = [
 @pytest.fixture
 def sample(tmp_path):
     """Sample a project whose docker is a program that answers with these shapes."""
-    stopping.reset()
 
     def run(ps=PS, stats=STATS, as_list=False, fault="", **changes):
         shown = [json.dumps(ps)] if as_list else [json.dumps(one) for one in ps]

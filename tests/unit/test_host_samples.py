@@ -6,17 +6,11 @@ import subprocess
 import psutil
 import pytest
 
-from tasks.base import stopping
 from tasks.base.capacity import HostSampling
 from tasks.base.errors import IncompleteError
 from tasks.base.words import Verdict
 from tasks.host.directories import directory_bytes
 from tasks.host.samples import mount_points, sample_host
-
-
-@pytest.fixture(autouse=True)
-def _not_stopped():
-    stopping.reset()
 
 
 def by_kind(found):

@@ -4,7 +4,6 @@ import tracemalloc
 
 import pytest
 
-from tasks.base import stopping
 from tasks.base.capacity import Cluster
 from tasks.base.clock import stopwatch
 from tasks.base.errors import ConfigurationError, UnreachableError
@@ -19,7 +18,6 @@ SMALL = {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"cpu": "1", 
 
 @pytest.fixture
 def api():
-    stopping.reset()
     cluster = FakeCluster()
     for path in (
         f"{CORE}/nodes", f"{CORE}/pods", f"{CORE}/persistentvolumes", f"{CORE}/persistentvolumeclaims",

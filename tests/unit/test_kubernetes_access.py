@@ -2,7 +2,6 @@
 
 import pytest
 
-from tasks.base import stopping
 from tasks.base.capacity import Cluster
 from tasks.base.findings import ScanState, Severity
 from tasks.platform.access import audit, look
@@ -14,7 +13,6 @@ KINDS = ("clusterroles", "roles", "clusterrolebindings", "rolebindings")
 
 @pytest.fixture
 def api():
-    stopping.reset()
     cluster = FakeCluster()
     for kind in KINDS:
         cluster.put(f"{RBAC}/{kind}", [])

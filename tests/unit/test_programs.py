@@ -19,13 +19,6 @@ from tasks.base.secrets import remember
 IGNORES_TERM = "trap '' TERM; while :; do sleep 60; done"
 
 
-@pytest.fixture(autouse=True)
-def _not_stopped():
-    stopping.reset()
-    yield
-    stopping.reset()
-
-
 def shell(script: str, **more) -> Program:
     return Program(arguments=("/bin/sh", "-c", script), **{"deadline_seconds": 30} | more)
 

@@ -14,13 +14,6 @@ from tasks.base.errors import StoppedError
 from tasks.base.programs import Program, output_of, run
 
 
-@pytest.fixture(autouse=True)
-def _not_stopped():
-    stopping.reset()
-    yield
-    stopping.reset()
-
-
 def begin(work) -> tuple[threading.Thread, list[StoppedError]]:
     """Work in a thread, and the error that it ends with."""
     errors: list[StoppedError] = []
