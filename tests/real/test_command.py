@@ -44,7 +44,7 @@ def test_check_says_what_is_there(nightshift):
     ("arguments", "sentence"),
     [
         (("check", "nowhere"), "unknown system 'nowhere'"),
-        (("run", "nothing", "system=acme"), "unknown flow 'nothing'; known are: backup_retention"),
+        (("run", "nothing", "system=acme"), "unknown flow 'nothing'; known are: access_review"),
         (("run", "database_backup"), "database_backup needs system"),
         (("run", "restore_test", "system=acme", "pick=oldest"), "does not take these parameters"),
         (("hold", "acme", "shop", "x", "--reason", "r"), "has no backup 'x'"),

@@ -7,6 +7,7 @@ import time
 import psycopg
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, TaskRunFilter, TaskRunFilterName
 
 from deployments.demo.servers import free_port
 from flows.security_check import security_check
@@ -38,17 +39,17 @@ def refusing_server():
         server.create("UTF8", "C.UTF-8", OPTIONS)
         server.start()
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as session:
-            session.execute("CREATE ROLE ada LOGIN PASSWORD 'planted-right'")
+            session.execute("CREATE ROLE ada LOGIN PASSWORD 'unseen7f3a-right'")
             rules = server.data / "pg_hba.conf"
             rules.write_text("host all ada,nobody 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
             session.execute("SELECT pg_reload_conf()")
             with pytest.raises(psycopg.errors.UndefinedTable):
-                session.execute("SELECT 'planted-literal' FROM planted_nowhere")
+                session.execute("SELECT 'unseen7f3a-literal' FROM unseen7f3a_nowhere")
         dsn = server.dsn("postgres")
         for number in range(13):
             with pytest.raises(psycopg.OperationalError):
-                psycopg.connect(dsn, user="ada" if number < 12 else "nobody", password="planted-wrong")
-        psycopg.connect(dsn, user="ada", password="planted-right").close()
+                psycopg.connect(dsn, user="ada" if number < 12 else "nobody", password="unseen7f3a-wrong")
+        psycopg.connect(dsn, user="ada", password="unseen7f3a-right").close()
         yield server
     finally:
         stopping.reset()
@@ -86,12 +87,15 @@ def test_refused_logins_of_a_real_server_are_told_by_user_and_source(refusing_se
     (report,) = place.glob("acme/reports/security_check/*/failed_logins.csv")
     assert report.read_text().splitlines()[1:] == ["postgres,ada,127.0.0.1,12", "postgres,nobody,127.0.0.1,1"]
     with get_client(sync_client=True) as client:
-        tasks = {run.name for run in client.read_task_runs(limit=200)}
-        artifacts = json.dumps([str(artifact.data) for artifact in client.read_artifacts(limit=200)])
-    assert "log postgres" in tasks
+        assert client.read_task_runs(task_run_filter=TaskRunFilter(name=TaskRunFilterName(any_=["log postgres"])))
+        told = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["security-check-acme"]))
+        )
+    artifacts = json.dumps([str(artifact.data) for artifact in told])
+    assert "12 of ada" in artifacts
     everything = [path.read_bytes() for path in place.rglob("*") if path.is_file()]
-    assert not any(b"planted" in data for data in everything)
-    assert "planted" not in artifacts
+    assert not any(b"unseen7f3a" in data for data in everything)
+    assert "unseen7f3a" not in artifacts
 
 
 def test_a_log_that_cannot_be_trusted_fails_alone_and_makes_the_run_red(refusing_server, tmp_path, monkeypatch):
