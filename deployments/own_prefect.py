@@ -1,5 +1,6 @@
 """A Prefect server of this process's own, in a temporary home, so that `nightshift run` needs none to be there."""
 
+import logging
 import os
 import shutil
 import signal
@@ -51,6 +52,8 @@ def own_prefect() -> Iterator[Callable[[], None]]:
             try:
                 yield wait
             finally:
+                # That nobody takes its events any more would be said below the run's own last sentence, too.
+                logging.getLogger("prefect.events.clients").setLevel(logging.CRITICAL)
                 # Nobody needs what it would tidy up, and a cancelled run has seconds to end.
                 end_processes([process, *process.children(recursive=True)], signal.SIGKILL)
 
