@@ -104,7 +104,8 @@ def test_beside_pgbench_no_client_waits_a_second_for_us_while_a_plain_reindex_bl
     # By pgbench's own log: the plain one held the clients for as long as it took, ours held none.
     assert len(beside_ours) > 100
     assert max(beside_naive) >= max(naive)
-    assert max(beside_ours) < max(beside_naive)
+    # A lock that is held for a second holds all four clients; one that waits alone waits for the machine.
+    assert sorted(beside_ours)[-4] < 1
 
 
 @contextlib.contextmanager
