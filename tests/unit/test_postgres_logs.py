@@ -4,7 +4,7 @@ import csv
 import gzip
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,7 +170,7 @@ def test_waits_for_locks_are_counted_by_what_they_waited_for_and_the_longest_is_
         "process 73 acquired ExclusiveLock on tuple (0,7) of relation 16390 of database 5 after 2000.0 ms",
         "duration: 12.5 ms  statement: SELECT 'process 74 still waiting for ShareLock on transaction 1 after 9.0 ms'",
     ]
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) - timedelta(seconds=2)
     (tmp_path / "a.csv").write_text(as_csv(*(row(text, f"{now:%Y-%m-%d %H:%M:%S}.123 UTC") for text in waits)))
     part = review_logs(LogPolicy(postgres=(f"{tmp_path}/*.csv",)), "acme", 7, 5)
     (table,) = [one for one in part.attachments if one.name == "logged_lock_waits"]
