@@ -2,7 +2,6 @@
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
 from flows import _support
@@ -35,7 +34,7 @@ def look_at(scope: str, look: Look) -> Seen:  # noqa: ARG001 - the scope is the 
 def review_all(run: _support.Run, book: Book) -> ReviewResult:
     """Look at all scopes, one that fails fails alone; store the review before anything is said of it."""
     scopes: list[Scope] = [*databases.looks(run.system), *hosts.looks(run.system), *clusters.looks(run.system)]
-    outcomes = _support.bounded(scopes, run.system.security.parallel, lambda scope: look_at.submit(*scope), _outcome)
+    outcomes = _support.bounded(scopes, run.system.security.parallel, lambda scope: look_at.submit(*scope), _gap)
     seen = [one for one in outcomes if isinstance(one, Seen)]
     failed = [one for one in outcomes if isinstance(one, Gap)]
     names = [scope for scope, _ in scopes]
@@ -50,8 +49,5 @@ def review_all(run: _support.Run, book: Book) -> ReviewResult:
     )
 
 
-def _outcome(scope: Scope, future: PrefectFuture[Seen]) -> Seen | Gap:
-    try:
-        return future.result()
-    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        return Gap(scope=scope[0], reason=_support.failed("accounts", scope[0], error).message, failed=True)
+def _gap(scope: Scope, error: Exception) -> Gap:
+    return Gap(scope=scope[0], reason=_support.told(error), failed=True)

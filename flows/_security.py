@@ -5,17 +5,14 @@ from zoneinfo import ZoneInfo
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
 
 from flows import _support
 from tasks.base.attachments import Attachment, joined
 from tasks.base.clock import utc_now
-from tasks.base.errors import NightshiftError
 from tasks.base.findings import Scan, ScanState
 from tasks.base.orphans import end_orphans
 from tasks.base.run import run_context
 from tasks.base.scans import Scanning
-from tasks.base.secrets import mask
 from tasks.base.systems import load_exemptions
 from tasks.base.words import CheckResult, Verdict
 from tasks.ledger.book import Book
@@ -46,7 +43,7 @@ def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> tuple[LedgerRe
     exempted, book = load_exemptions(run.system.name), Book(run.store, run.system.name)
     end_orphans(_subject(run))
     scans = _support.bounded(
-        scannings, run.system.security.parallel, lambda one: scan_scope.submit(run, book, *one), _outcome
+        scannings, run.system.security.parallel, lambda one: scan_scope.submit(run, book, *one), _failed
     )
     former, now = former_report(run.store, run.system.name, run.flow), utc_now()
     trend = Trend(run.system.timezone, now)
@@ -66,13 +63,9 @@ def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> tuple[LedgerRe
     return result, [*sections(rows, exempted, still_open, today), *of_scans, *trend.attachments(), file]
 
 
-def _outcome(scanning: Scanning, future: PrefectFuture[Scan]) -> Scan:
-    try:
-        return future.result()
-    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        now = utc_now()
-        said = str(error) if isinstance(error, NightshiftError) else mask(f"{type(error).__name__}: {error}")
-        return Scan(scope=scanning[0], state=ScanState.FAILED, reason=said, started_at=now, finished_at=now)
+def _failed(scanning: Scanning, error: Exception) -> Scan:
+    now, reason = utc_now(), _support.told(error)
+    return Scan(scope=scanning[0], state=ScanState.FAILED, reason=reason, started_at=now, finished_at=now)
 
 
 def _nothing_to_scan(run: _support.Run) -> CheckResult:

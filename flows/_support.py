@@ -37,6 +37,7 @@ THREADS: Any = ThreadPoolTaskRunner(max_workers=16)
 _END_SECONDS = 9.0
 Target = TypeVar("Target")
 Outcome = TypeVar("Outcome")
+Mishap = TypeVar("Mishap")
 Result = TypeVar("Result", bound=FlowResult)
 
 
@@ -122,23 +123,42 @@ def conclude(run: Run, result: Result, attachments: Sequence[Attachment] = ()) -
 def bounded(
     targets: Sequence[Target],
     limit: int,
-    submit: Callable[[Target], PrefectFuture[Any]],
-    collect: Callable[[Target, PrefectFuture[Any]], Outcome],
-) -> list[Outcome]:
-    """The outcome of each target, in order, with at most `limit` of them submitted at a time."""
-    waiting: deque[tuple[Target, PrefectFuture[Any]]] = deque()
-    outcomes: list[Outcome] = []
+    submit: Callable[[Target], PrefectFuture[Outcome]],
+    mishap: Callable[[Target, Exception], Mishap],
+) -> list[Outcome | Mishap]:
+    """The outcome of each target, in order, with at most `limit` of them submitted at a time.
+
+    A target whose task raised ends none of the others: its outcome is what `mishap` makes of the error.
+    """
+    waiting: deque[tuple[Target, PrefectFuture[Outcome]]] = deque()
+    outcomes: list[Outcome | Mishap] = []
+
+    def collect() -> None:
+        target, future = waiting.popleft()
+        try:
+            outcomes.append(future.result())
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw must not take the others' work from the report
+            outcomes.append(mishap(target, error))
+
     for target in targets:
         if len(waiting) == limit:
-            outcomes.append(collect(*waiting.popleft()))
+            collect()
         waiting.append((target, submit(target)))
-    return outcomes + [collect(target, future) for target, future in waiting]
+    while waiting:
+        collect()
+    return outcomes
 
 
-def failed(name: str, target: str, error: Exception, next_command: str = "") -> CheckResult:
-    """FAIL of one target, with what ended it; an error that nobody foresaw is told with its type."""
-    said = str(error) if isinstance(error, NightshiftError) else mask(f"{type(error).__name__}: {error}")
-    return CheckResult(name=name, target=target, verdict=Verdict.FAIL, message=said, next_command=next_command)
+def told(error: Exception) -> str:
+    """What ended a target, in words for its report; an error that nobody foresaw is told with its type."""
+    return str(error) if isinstance(error, NightshiftError) else mask(f"{type(error).__name__}: {error}")
+
+
+def failed(
+    name: str, target: str, error: Exception, next_command: str = "", verdict: Verdict = Verdict.FAIL
+) -> CheckResult:
+    """The line of one target that an error ended."""
+    return CheckResult(name=name, target=target, verdict=verdict, message=told(error), next_command=next_command)
 
 
 def _may_heal(_task: Any, _run: Any, state: State[Any]) -> bool:

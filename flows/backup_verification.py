@@ -4,7 +4,6 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
 
 from flows import _support
 from tasks.base.run import run_context
@@ -32,13 +31,6 @@ def verify_backup(run: _support.Run, database: Database) -> list[CheckResult]:
         return verify_newest(run.system, database, run.store, run.run_id)
 
 
-def _outcome(database: Database, future: PrefectFuture[list[CheckResult]]) -> list[CheckResult]:
-    try:
-        return future.result()
-    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        return [_support.failed("verification", database.name, error)]
-
-
 @flow(
     name=FLOW,
     flow_run_name=_support.run_name(FLOW),
@@ -55,7 +47,10 @@ def backup_verification(system: str, databases: tuple[str, ...] = ()) -> Any:
     """
     with _support.begin(FLOW, system) as run:
         outcomes = _support.bounded(
-            run.databases(databases), 1, lambda database: verify_backup.submit(run, database), _outcome
+            run.databases(databases),
+            1,
+            lambda database: verify_backup.submit(run, database),
+            lambda database, error: [_support.failed("verification", database.name, error)],
         )
         checks = tuple(check for outcome in outcomes for check in outcome)
         return _support.conclude(run, VerificationResult(**run.facts(), checks=checks))

@@ -7,7 +7,6 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
 
 from flows import _support
 from tasks.base.clock import utc_now
@@ -15,7 +14,7 @@ from tasks.base.errors import MissingError
 from tasks.base.run import run_context
 from tasks.base.samples import Sample, Sampled, SampleResult, rates
 from tasks.base.system import Database
-from tasks.base.words import CheckResult, Verdict
+from tasks.base.words import Verdict
 from tasks.host.samples import sample_host
 from tasks.platform.cluster import sample_cluster
 from tasks.platform.compose import sample_compose
@@ -75,14 +74,9 @@ def parts(run: _support.Run) -> list[Part]:
     return parts
 
 
-def _outcome(part: Part, future: PrefectFuture[Sampled]) -> Sampled:
-    try:
-        return future.result()
-    except MissingError as error:
-        said = CheckResult(name="sample", target=part.name, verdict=Verdict.SKIP, message=str(error))
-    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        said = _support.failed("sample", part.name, error)
-    return Sampled(checks=(said,))
+def _not_sampled(part: Part, error: Exception) -> Sampled:
+    verdict = Verdict.SKIP if isinstance(error, MissingError) else Verdict.FAIL
+    return Sampled(checks=(_support.failed("sample", part.name, error, verdict=verdict),))
 
 
 @flow(
@@ -99,7 +93,9 @@ def capacity_sample(system: str) -> Any:
         system: Name of the system, as its file in deployments/systems is called.
     """
     with _support.begin(FLOW, system) as run:
-        outcomes = _support.bounded(parts(run), _PARTS_AT_A_TIME, lambda part: sample_part.submit(run, part), _outcome)
+        outcomes = _support.bounded(
+            parts(run), _PARTS_AT_A_TIME, lambda part: sample_part.submit(run, part), _not_sampled
+        )
         kept = keep_samples.submit(run, tuple(one for found in outcomes for one in found.samples)).result()
         checks = tuple(check for found in outcomes for check in found.checks)
         return _support.conclude(run, SampleResult(**run.facts(), checks=checks, samples=kept))

@@ -4,7 +4,6 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
 
 from flows import _security, _support
 from tasks.base.credentials import Rotated
@@ -37,14 +36,10 @@ def rotate(run: _support.Run, rotations: Rotations, one: plan.Standing, dry_run:
             return Rotated(checks=(command.rotate(credential, rotations),))
 
 
-def _outcome(run: _support.Run, one: plan.Standing, future: PrefectFuture[Rotated]) -> Rotated:
-    try:
-        return future.result()
-    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        next_command = plan.command_for(run.system, one.credential)
-        check = _support.failed("rotation", one.credential.name, error, next_command)
-        verdict = Verdict.INCOMPLETE if isinstance(error, IncompleteError) else Verdict.FAIL
-        return Rotated(checks=(check.model_copy(update={"verdict": verdict}),))
+def _failed(run: _support.Run, one: plan.Standing, error: Exception) -> Rotated:
+    next_command = plan.command_for(run.system, one.credential)
+    verdict = Verdict.INCOMPLETE if isinstance(error, IncompleteError) else Verdict.FAIL
+    return Rotated(checks=(_support.failed("rotation", one.credential.name, error, next_command, verdict),))
 
 
 @flow(
@@ -70,7 +65,7 @@ def credential_rotation(system: str, credentials: tuple[str, ...] = (), dry_run:
             wanted,
             1,
             lambda one: rotate.submit(run, rotations, one, dry_run),
-            lambda one, future: _outcome(run, one, future),
+            lambda one, error: _failed(run, one, error),
         )
         by_name = {one.credential.name: done for one, done in zip(wanted, outcomes, strict=True)}
         after = before if dry_run else plan.standings(run.system, rotations, credentials)

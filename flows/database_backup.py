@@ -4,7 +4,6 @@ from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
 
 from flows import _support
 from tasks.base.system import Database
@@ -48,12 +47,9 @@ def surroundings(run: _support.Run, made: tuple[Manifest, ...]) -> tuple[CheckRe
     return tuple(check for check in checks if check.verdict is not Verdict.OK)
 
 
-def _outcome(run: _support.Run, database: Database, future: PrefectFuture[Manifest]) -> Manifest | CheckResult:
-    try:
-        return future.result()
-    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        retry = f"nightshift run {FLOW} system={run.system.name} databases={database.name}"
-        return _support.failed("backup", database.name, error, retry)
+def _failed(run: _support.Run, database: Database, error: Exception) -> CheckResult:
+    retry = f"nightshift run {FLOW} system={run.system.name} databases={database.name}"
+    return _support.failed("backup", database.name, error, retry)
 
 
 @flow(
@@ -75,7 +71,7 @@ def database_backup(system: str, databases: tuple[str, ...] = ()) -> Any:
             run.databases(databases),
             run.system.backup.parallel_databases,
             lambda database: back_up_database.submit(run, database),
-            lambda database, future: _outcome(run, database, future),
+            lambda database, error: _failed(run, database, error),
         )
         made = tuple(outcome for outcome in outcomes if isinstance(outcome, Manifest))
         failed = tuple(outcome for outcome in outcomes if isinstance(outcome, CheckResult))

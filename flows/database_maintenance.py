@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
 from pydantic import Field
 
 from flows import _support
@@ -28,13 +27,6 @@ def plan_database(job: Job, database: Database) -> Found:
 def maintain_database(job: Job, database: Database, until: Opening) -> Found:
     """Plan and carry out; a second try plans again what the first one left."""
     return maintain(job, database, until)
-
-
-def _outcome(database: Database, future: PrefectFuture[Found]) -> Found:
-    try:
-        return future.result()
-    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        return Found([_support.failed("maintenance", database.name, error)])
 
 
 @flow(
@@ -68,7 +60,7 @@ def database_maintenance(
             lambda database: (
                 maintain_database.submit(job, database, until) if until else plan_database.submit(job, database)
             ),
-            _outcome,
+            lambda database, error: Found([_support.failed("maintenance", database.name, error)]),
         )
         result = MaintenanceResult(
             **run.facts(),

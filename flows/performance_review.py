@@ -4,12 +4,11 @@ from typing import Annotated, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
 from pydantic import Field
 
 from flows import _support
 from tasks.base.performance import Part
-from tasks.base.system import Database, System
+from tasks.base.system import Database
 from tasks.logs.review import review_logs
 from tasks.postgres.review.report import PerformanceResult
 from tasks.postgres.review.server import Review
@@ -42,11 +41,8 @@ def review_system_trends(run: _support.Run, days: float) -> Part:
     return review_trends(run.system.prometheus, run.system.name, days)
 
 
-def _outcome(target: Database | System, future: PrefectFuture[Part]) -> Part:
-    try:
-        return future.result()
-    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        return Part(checks=(_support.failed("performance review", target.name, error),))
+def _failed(name: str, error: Exception) -> Part:
+    return Part(checks=(_support.failed("performance review", name, error),))
 
 
 @flow(
@@ -68,9 +64,17 @@ def performance_review(
     """
     with _support.begin(FLOW, system) as run:
         of_databases = _support.bounded(
-            run.databases(databases), 2, lambda database: review_database.submit(run, database, days), _outcome
+            run.databases(databases),
+            2,
+            lambda database: review_database.submit(run, database, days),
+            lambda database, error: _failed(database.name, error),
         )
-        of_system = [one.submit(run, days) for one in (review_system_logs, review_system_trends)]
-        found = Part.joined([*of_databases, *(_outcome(run.system, future) for future in of_system)])
+        of_system = _support.bounded(
+            [review_system_logs, review_system_trends],
+            2,
+            lambda review: review.submit(run, days),
+            lambda _, error: _failed(run.system.name, error),
+        )
+        found = Part.joined([*of_databases, *of_system])
         result = PerformanceResult(**run.facts(), checks=found.checks, rows=found.rows)
         return _support.conclude(run, result, found.attachments)

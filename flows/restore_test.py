@@ -5,7 +5,6 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
 
 from flows import _support
 from tasks.base.errors import ConfigurationError
@@ -44,14 +43,6 @@ def try_existing(run: _support.Run, place: Place, databases: Sequence[str], pick
         return try_picked(run.system, place, databases, pick, show)
 
 
-def _outcome(target: str, future: PrefectFuture[Any]) -> Receipt | DumpProof | CheckResult:
-    try:
-        tested: Receipt | DumpProof = future.result()
-    except Exception as error:  # noqa: BLE001 - the mishap of one must not end the others
-        return _support.failed("restore test", target, error)
-    return tested
-
-
 @flow(
     name=FLOW,
     flow_run_name=_support.run_name(FLOW),
@@ -74,15 +65,17 @@ def restore_test(system: str = "", databases: tuple[str, ...] = (), pick: Pick =
     place = place_of(dumps) if dumps else None
     with _support.begin(FLOW, system or system_of_dumps(place.url if place else "")) as run:
         chosen = run.databases(databases) if system else []
-        if place:
-            outcomes = [_outcome(place.url, try_existing.submit(run, place, databases, pick))]
-        else:
-            outcomes = _support.bounded(
-                chosen,
-                1,
-                lambda database: prove_backup.submit(run, database, pick),
-                lambda database, future: _outcome(database.name, future),
-            )
+        targets: list[Place | Database] = [place] if place else [*chosen]
+        outcomes = _support.bounded(
+            targets,
+            1,
+            lambda one: (
+                try_existing.submit(run, one, databases, pick)
+                if isinstance(one, Place)
+                else prove_backup.submit(run, one, pick)
+            ),
+            lambda one, error: _support.failed("restore test", one.url if isinstance(one, Place) else one.name, error),
+        )
         limit = run.system.restore_test.rto_seconds
         result = RestoreTestResult(
             **run.facts(),
