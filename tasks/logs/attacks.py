@@ -1,6 +1,6 @@
 """Paths of known attacks, by a regular expression of the path without its query, in lower case.
 
-None of them tells one number of several digits from another, see `access`.
+None of them tells one number of several digits from another, see `request_groups`.
 
 The list is ours; beside each stands the public entry that it comes from: a CVE, a CWE, or a rule of the OWASP Core Rule
 Set (CRS 930130, "Restricted File Access Attempt", and 930100, "Path Traversal Attack").

@@ -1,43 +1,23 @@
 """What a real server logs of refused logins is found by the daily check, with the rest of the platform's logs."""
 
 import json
-import shutil
-import time
 
 import psycopg
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, TaskRunFilter, TaskRunFilterName
 
-from deployments.demo.servers import free_port
 from flows.security_check import security_check
-from tasks.base import stopping
 from tasks.base.clock import utc_now
 from tasks.base.errors import IncompleteError
-from tasks.postgres.clients import embedded_binaries
-from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import write_system
-
-OPTIONS = {
-    "fsync": "off",
-    "logging_collector": "on",
-    "log_destination": "csvlog,jsonlog",
-    "log_directory": "log",
-    "log_timezone": "UTC",
-    "log_connections": "on",
-}
+from tests.real.logging_server import logging_server, pattern_of, until_logged
 
 
 @pytest.fixture(scope="module")
 def refusing_server():
     """A server that refused ada twelve times, and nobody who exists once, before it let ada in."""
-    binaries, folder = embedded_binaries(), server_folder(None)
-    assert binaries is not None
-    stopping.reset()
-    server = LocalServer(binaries, folder, free_port(), "postgres")
-    try:
-        server.create("UTF8", "C.UTF-8", OPTIONS)
-        server.start()
+    with logging_server(log_connections="on") as server:
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as session:
             session.execute("CREATE ROLE ada LOGIN PASSWORD 'unseen7f3a-right'")
             rules = server.data / "pg_hba.conf"
@@ -51,10 +31,6 @@ def refusing_server():
                 psycopg.connect(dsn, user="ada" if number < 12 else "nobody", password="unseen7f3a-wrong")
         psycopg.connect(dsn, user="ada", password="unseen7f3a-right").close()
         yield server
-    finally:
-        stopping.reset()
-        server.stop()
-        shutil.rmtree(folder)
 
 
 def check(server, tmp_path, monkeypatch, *sources):
@@ -68,13 +44,11 @@ def check(server, tmp_path, monkeypatch, *sources):
 
 @pytest.mark.parametrize("ending", ["csv", "json"])
 def test_refused_logins_of_a_real_server_are_told_by_user_and_source(refusing_server, ending, tmp_path, monkeypatch):
-    source = {"name": "postgres", "kind": "postgres", "files": [f"{refusing_server.data}/log/*.{ending}"]}
-    for _ in range(50):  # the collector writes a moment after the session has ended
-        if "connection authorized: user=ada" in "".join(
-            path.read_text() for path in (refusing_server.data / "log").glob(f"*.{ending}")
-        ):
-            break
-        time.sleep(0.1)
+    folder = refusing_server.data / "log"
+    until_logged(
+        lambda: any("connection authorized: user=ada" in path.read_text() for path in folder.glob(f"*.{ending}"))
+    )
+    source = {"name": "postgres", "kind": "postgres", "files": [pattern_of(refusing_server, ending)]}
     result = check(refusing_server, tmp_path, monkeypatch, source)
     said = {line.name: line for line in result.checks if line.target == "postgres"}
     assert said["failed logins"].verdict == "WARN"
