@@ -21,7 +21,7 @@ from tasks.base import stopping
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.server import LocalServer, server_folder
 from tests.conftest import PREFECT_PORT
-from tests.real import stores
+from tests.real import loud, stores
 
 SAMPLE = Path(__file__).resolve().parents[2] / "deployments" / "demo" / "awkward.sql"
 # What the sample holds: partitions count as tables, partitioned tables do not.
@@ -197,3 +197,36 @@ def hook(monkeypatch):
     yield bodies
     listening.shutdown()
     listening.server_close()
+
+
+@pytest.fixture(scope="session")
+def loud_server():
+    """A server that logs all that it can, and asks app, narrow and keeper for their passwords."""
+    with loud.loud_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Where the password of app is kept."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "password").write_text(loud.OLD)
+    return tmp_path / "kept" / "password"
+
+
+@pytest.fixture
+def rotating(loud_server, tmp_path, place, monkeypatch):
+    """The system acme with the role app, whose password is OLD; the function that changes its entry."""
+    stopping.reset()
+    (tmp_path / "systems").mkdir()
+    monkeypatch.setenv("NIGHTSHIFT_SYSTEMS", str(tmp_path / "systems"))
+    write_system(tmp_path / "systems", loud_server.dsn("shop"), tmp_path / "repository", "age1none")
+    loud.set_password(loud_server, "app", loud.OLD)
+
+    def entry(**changes):
+        one = {"name": "app", "kind": "role", "max_age_days": 30, "role": "app"}
+        one["place"] = {"kind": "file", "path": str(place)}
+        change_system(credentials={"entries": [one | changes]})
+
+    entry()
+    return entry

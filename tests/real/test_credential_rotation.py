@@ -1,139 +1,25 @@
 """Rotation on a real server that logs everything: proven, taken back, mended, and its secrets nowhere."""
 
-import resource
-import shutil
 import subprocess
 import sys
 import time
 from contextlib import closing
-from pathlib import Path
 
 import psycopg
 import pytest
-from prefect.blocks.system import Secret
-from prefect.client.orchestration import get_client
-from psycopg import sql
 
-from deployments.demo.servers import free_port
 from flows.credential_rotation import credential_rotation
-from tasks.base import stopping
-from tasks.base.errors import IncompleteError, NightshiftError
+from tasks.base.errors import NightshiftError
 from tasks.base.systems import load_system
 from tasks.base.words import LockPolicy, Verdict
 from tasks.ledger.book import Book
 from tasks.ledger.fold import fold
-from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.lock import database_lock
 from tasks.postgres.rotation.server import RoleServer
-from tasks.postgres.server import LocalServer, server_folder
 from tasks.repository.local import LocalStore
-from tests.real.conftest import change_system, write_system
+from tests.real.conftest import change_system
+from tests.real.loud import OLD, everything, logs_in, set_password, verifier
 from tests.real.test_no_secret import process_list_watched
-
-OLD = "planted-old-password"
-LOUD = {
-    "fsync": "off",
-    "logging_collector": "on",
-    "log_destination": "csvlog,stderr",
-    "log_directory": "log",
-    "log_statement": "all",
-    "log_min_duration_statement": "0",
-    "log_min_error_statement": "debug5",
-    "log_transaction_sample_rate": "1",
-    "debug_print_parse": "on",
-    "shared_preload_libraries": "pg_stat_statements,auto_explain",
-    "pg_stat_statements.track": "all",
-    "auto_explain.log_min_duration": "0",
-}
-RULES = """
-host all app,narrow,keeper 127.0.0.1/32 scram-sha-256
-host all all 127.0.0.1/32 trust
-local all narrow peer
-local all all trust
-"""
-
-
-@pytest.fixture(scope="module")
-def loud_server():
-    """A server that logs all that it can, and asks app, narrow and keeper for their passwords."""
-    binaries, folder = embedded_binaries(), server_folder(None)
-    assert binaries is not None
-    stopping.reset()
-    server = LocalServer(binaries, folder, free_port(), "postgres")
-    try:
-        server.create("UTF8", "C.UTF-8", LOUD)
-        (server.data / "pg_hba.conf").write_text(RULES)
-        server.start()
-        with psycopg.connect(server.dsn("postgres"), autocommit=True) as session:
-            session.execute("CREATE DATABASE shop")
-            session.execute("CREATE EXTENSION pg_stat_statements")
-            session.execute("CREATE ROLE app LOGIN; CREATE ROLE open LOGIN PASSWORD 'x'; CREATE ROLE narrow LOGIN")
-            session.execute(f"CREATE ROLE keeper LOGIN PASSWORD '{OLD}'".encode())
-        yield server
-    finally:
-        stopping.reset()
-        server.stop()
-        shutil.rmtree(folder)
-
-
-@pytest.fixture
-def place(tmp_path):
-    """Where the password of app is kept."""
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "password").write_text(OLD)
-    return tmp_path / "kept" / "password"
-
-
-@pytest.fixture
-def rotating(loud_server, tmp_path, place, monkeypatch):
-    """The system acme with the role app, whose password is OLD; the function that changes its entry."""
-    stopping.reset()
-    (tmp_path / "systems").mkdir()
-    monkeypatch.setenv("NIGHTSHIFT_SYSTEMS", str(tmp_path / "systems"))
-    write_system(tmp_path / "systems", loud_server.dsn("shop"), tmp_path / "repository", "age1none")
-    set_password(loud_server, "app", OLD)
-
-    def entry(**changes):
-        one = {"name": "app", "kind": "role", "max_age_days": 30, "role": "app"}
-        one["place"] = {"kind": "file", "path": str(place)}
-        change_system(credentials={"entries": [one | changes]})
-
-    entry()
-    return entry
-
-
-def set_password(server, role, password):
-    with psycopg.connect(server.dsn("postgres"), autocommit=True) as session:
-        session.execute("SET log_statement = none; SET log_min_duration_statement = -1; SET debug_print_parse = off")
-        session.execute("SET log_transaction_sample_rate = 0; SET track_activities = off")
-        session.execute("SET pg_stat_statements.track = none")
-        session.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))
-
-
-def verifier(server, role="app"):
-    with psycopg.connect(server.dsn("postgres")) as session:
-        return session.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [role]).fetchone()[0]
-
-
-def logs_in(server, password, role="app"):
-    try:
-        psycopg.connect(server.dsn("shop"), user=role, password=password).close()
-    except psycopg.OperationalError as error:
-        if "password authentication failed" in str(error):
-            return False
-        raise
-    return True
-
-
-def everything(server, *folders):
-    """All that was written: the server's logs, its statistics, the folders; Prefect's artifacts."""
-    with psycopg.connect(server.dsn("postgres")) as session:
-        statements = [str(row[0]) for row in session.execute("SELECT query FROM pg_stat_statements").fetchall()]
-    with get_client(sync_client=True) as client:
-        artifacts = [str(artifact.data) for artifact in client.read_artifacts(limit=200)]
-    files = {str(path): path for folder in folders for path in Path(folder).rglob("*") if path.is_file()}
-    texts = {name: path.read_bytes().decode("latin-1") for name, path in files.items()}
-    return {**texts, "pg_stat_statements": "\n".join(statements), "artifacts": "\n".join(artifacts)}
 
 
 def test_a_rotated_password_is_proven_kept_and_nowhere_else(rotating, loud_server, place, tmp_path, caplog, capfd):
@@ -233,68 +119,6 @@ def test_a_log_that_cannot_be_kept_quiet_is_allowed_only_by_name(rotating, loud_
     assert not any(place.read_text().strip() in text for text in texts.values())
 
 
-def test_where_any_password_is_let_in_nothing_is_changed(rotating, loud_server, place):
-    before = verifier(loud_server, "open")
-    for dry_run in (True, False):
-        rotating(role="open")
-        with pytest.raises(IncompleteError, match="let open in with a wrong password"):
-            credential_rotation("acme", credentials=("app",), dry_run=dry_run)
-    assert (verifier(loud_server, "open"), place.read_text()) == (before, OLD)
-    assert [path.name for path in place.parent.iterdir()] == ["password"]
-
-
-def test_where_no_password_is_asked_nothing_is_changed(rotating, loud_server, place):
-    before = verifier(loud_server, "narrow")
-    rotating(role="narrow", login_dsn=f"host={loud_server.folder} port={loud_server.port} dbname=shop")
-    with pytest.raises(NightshiftError, match=r"Peer authentication failed.*demand scram-sha-256"):
-        credential_rotation("acme", credentials=("app",), dry_run=False)
-    assert (verifier(loud_server, "narrow"), place.read_text()) == (before, OLD)
-
-
-def test_a_place_that_cannot_be_written_is_told_before_and_one_that_fails_later_is_taken_back(
-    rotating, loud_server, tmp_path, place
-):
-    before = verifier(loud_server)
-    for path, reason in (("/nowhere/x", "there is no folder /nowhere"), ("/proc/x", "cannot write /proc/")):
-        rotating(place={"kind": "file", "path": path})
-        with pytest.raises(NightshiftError, match=reason):
-            credential_rotation("acme", credentials=("app",), dry_run=False)
-    fails = tmp_path / "fails"
-    fails.write_text("#!/bin/sh\ncat >&2; exit 7\n")
-    fails.chmod(0o755)
-    rotating(place={"kind": "command", "write": [str(fails)], "staging": str(place.parent)})
-    with pytest.raises(NightshiftError, match=r"exit code 7 .*taken back: the old password holds at the server; what"):
-        credential_rotation("acme", credentials=("app",), dry_run=False)
-    # The disk is full only for the whole file: what lies beside it is small.
-    place.write_text("X=y\n" * 50_000 + f"APP={OLD}\n")
-    rotating(place={"kind": "env-file", "path": str(place), "variable": "APP"})
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    try:
-        with pytest.raises(NightshiftError, match=r"File too large.*taken back: the old password holds everywhere"):
-            credential_rotation("acme", credentials=("app",), dry_run=False)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert verifier(loud_server) == before
-    assert logs_in(loud_server, OLD)
-    assert place.read_text().endswith(f"APP={OLD}\n")
-    assert [path.name for path in place.parent.iterdir()] == ["password"]
-
-
-def test_a_passfile_keeps_its_other_entries_and_libpq_reads_the_new_one(rotating, loud_server, place):
-    port = str(loud_server.port)
-    others = f"# mine\n*:{port}:other\\:db:app:se\\:cret\\\\\n*:*:*:someone:x\n"
-    place.write_text(f"{others}127.0.0.1:{port}:shop:app:{OLD}\n*:*:*:*:last\n")
-    rotating(place={"kind": "passfile", "path": str(place), "host": "127.0.0.1", "port": port, "dbname": "shop"})
-    credential_rotation("acme", credentials=("app",), dry_run=False)
-    text = place.read_text()
-    assert text.startswith(others)
-    assert text.endswith("\n*:*:*:*:last\n")
-    assert OLD not in text
-    place.chmod(0o600)
-    psycopg.connect(loud_server.dsn("shop"), user="app", passfile=str(place)).close()
-
-
 def test_a_run_that_is_killed_is_mended_by_the_next(rotating, loud_server, tmp_path, place):
     # The program that keeps the password hangs: the server has the new one, the place the old one.
     hangs, begun = tmp_path / "hangs", tmp_path / "begun"
@@ -368,13 +192,3 @@ def test_two_at_a_time_are_kept_apart_by_the_lock_of_the_database(rotating, loud
             credential_rotation("acme", credentials=("app",), dry_run=False)
     assert logs_in(loud_server, OLD)
     assert place.read_text() == OLD
-
-
-def test_a_secret_block_takes_the_new_password(rotating, loud_server):
-    Secret(value=OLD).save("acme-app", overwrite=True)
-    rotating(place={"kind": "block", "reference": "secret:acme-app"})
-    done = credential_rotation("acme", credentials=("app",), dry_run=False)
-    assert done.verdict is Verdict.OK, done.headline
-    assert logs_in(loud_server, Secret.load("acme-app").get())
-    with pytest.raises(ValueError, match="acme-app-nightshift-new"):
-        Secret.load("acme-app-nightshift-new")

@@ -1,0 +1,97 @@
+"""A server that writes down all that it can, on which passwords are rotated, and what the tests ask it."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from prefect.client.orchestration import get_client
+from psycopg import sql
+
+from deployments.demo.servers import free_port
+from tasks.base import stopping
+from tasks.postgres.clients import embedded_binaries
+from tasks.postgres.server import LocalServer, server_folder
+
+OLD = "planted-old-password"
+LOUD = {
+    "fsync": "off",
+    "logging_collector": "on",
+    "log_destination": "csvlog,stderr",
+    "log_directory": "log",
+    "log_statement": "all",
+    "log_min_duration_statement": "0",
+    "log_min_error_statement": "debug5",
+    "log_transaction_sample_rate": "1",
+    "debug_print_parse": "on",
+    "shared_preload_libraries": "pg_stat_statements,auto_explain",
+    "pg_stat_statements.track": "all",
+    "auto_explain.log_min_duration": "0",
+}
+RULES = """
+host all app,narrow,keeper 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
+local all narrow peer
+local all all trust
+"""
+
+
+@contextmanager
+def loud_postgres() -> Iterator[LocalServer]:
+    """The server; it asks app, narrow and keeper for their passwords."""
+    binaries, folder = embedded_binaries(), server_folder(None)
+    assert binaries is not None
+    stopping.reset()
+    server = LocalServer(binaries, folder, free_port(), "postgres")
+    try:
+        server.create("UTF8", "C.UTF-8", LOUD)
+        (server.data / "pg_hba.conf").write_text(RULES)
+        server.start()
+        with psycopg.connect(server.dsn("postgres"), autocommit=True) as session:
+            session.execute("CREATE DATABASE shop")
+            session.execute("CREATE EXTENSION pg_stat_statements")
+            session.execute("CREATE ROLE app LOGIN; CREATE ROLE open LOGIN PASSWORD 'x'; CREATE ROLE narrow LOGIN")
+            session.execute(f"CREATE ROLE keeper LOGIN PASSWORD '{OLD}'".encode())
+        yield server
+    finally:
+        stopping.reset()
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def set_password(server, role, password):
+    """Give the role a password without a trace of it."""
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as session:
+        session.execute("SET log_statement = none; SET log_min_duration_statement = -1; SET debug_print_parse = off")
+        session.execute("SET log_transaction_sample_rate = 0; SET track_activities = off")
+        session.execute("SET pg_stat_statements.track = none")
+        session.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))
+
+
+def verifier(server, role="app"):
+    """What the server keeps of it."""
+    with psycopg.connect(server.dsn("postgres")) as session:
+        return session.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [role]).fetchone()[0]
+
+
+def logs_in(server, password, role="app"):
+    """Whether the password opens the server; raises for any other reason to be kept out."""
+    try:
+        psycopg.connect(server.dsn("shop"), user=role, password=password).close()
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            return False
+        raise
+    return True
+
+
+def everything(server, *folders):
+    """All that was written: the server's logs, its statistics, the folders; Prefect's artifacts."""
+    with psycopg.connect(server.dsn("postgres")) as session:
+        statements = [str(row[0]) for row in session.execute("SELECT query FROM pg_stat_statements").fetchall()]
+    with get_client(sync_client=True) as client:
+        artifacts = [str(artifact.data) for artifact in client.read_artifacts(limit=200)]
+    files = {str(path): path for folder in folders for path in Path(folder).rglob("*") if path.is_file()}
+    texts = {name: path.read_bytes().decode("latin-1") for name, path in files.items()}
+    return {**texts, "pg_stat_statements": "\n".join(statements), "artifacts": "\n".join(artifacts)}
