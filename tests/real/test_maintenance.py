@@ -12,6 +12,7 @@ from tasks.base.errors import NightshiftError
 from tasks.base.words import Verdict
 from tasks.report.publish import report_prefix
 from tests.real.conftest import write_system
+from tests.real.upkeep import holding, size
 
 # What the catalogs hold beside the plan may be worth knowing.
 WELL = (Verdict.OK, Verdict.INFO)
@@ -48,10 +49,6 @@ def bloated(system, shop, identity, tmp_path):
         yield session
 
 
-def size(session, name):
-    return session.execute("SELECT pg_relation_size(%s::regclass)", (name,)).fetchone()[0]
-
-
 def rows(result, action):
     return {row["target"]: row for row in result.rows if row["action"] == action}
 
@@ -60,30 +57,21 @@ def maintain(**parameters):
     return database_maintenance("acme", dry_run=False, minutes=30, **parameters)
 
 
-def holding(dsn, statement):
-    """A session that is in the middle of a transaction."""
-    holder = psycopg.connect(dsn)
-    holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    holder.execute(statement)
-    return holder
-
-
 def test_outside_of_a_window_it_is_refused_and_the_next_command_is_named(bloated):
     with pytest.raises(NightshiftError, match=r"no maintenance window of 'acme' is open now; .* minutes=60"):
         database_maintenance("acme", dry_run=False)
 
 
 def test_a_table_that_is_locked_is_skipped_and_the_rest_goes_on(bloated, shop):
-    with holding(shop, "LOCK TABLE worn IN ACCESS EXCLUSIVE MODE") as holder:
+    with holding(shop, "LOCK TABLE worn IN ACCESS EXCLUSIVE MODE"):
         result = maintain()
-        holder.rollback()
     assert rows(result, "vacuum")["public.worn"]["verdict"] == "SKIP"
     assert "lock not available" in rows(result, "vacuum")["public.worn"]["message"]
     assert result.verdict is Verdict.SKIP
 
 
 def test_an_old_snapshot_keeps_a_rebuild_from_beginning_and_is_named(bloated, shop):
-    with holding(shop, "SELECT 1") as holder:
+    with holding(shop) as holder:
         time.sleep(GENTLE["old_snapshot_seconds"] + 0.5)
         result = maintain()
         pid = holder.info.backend_pid
@@ -98,13 +86,10 @@ def leftovers(session):
 
 def test_what_a_dead_rebuild_left_is_removed(bloated, shop):
     bloated.execute("VACUUM worn")
-    with holding(shop, "SELECT 1") as holder:
-        builder = psycopg.connect(shop, autocommit=True)
+    with holding(shop), psycopg.connect(shop, autocommit=True) as builder:
         builder.execute("SET lock_timeout = '300ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             builder.execute("REINDEX INDEX CONCURRENTLY worn_word")
-        builder.close()
-        holder.rollback()
     assert leftovers(bloated) == [("worn_word_ccnew",)]
     result = maintain()
     assert rows(result, "drop leftover")["public.worn_word_ccnew"]["verdict"] == "OK"

@@ -6,14 +6,11 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
-from prefect.client.orchestration import get_client
 
 from deployments.demo.servers import free_port
-from flows.performance_review import performance_review
 from tasks.base import stopping
 from tasks.base.words import Verdict
 from tasks.postgres.clients import embedded_binaries
@@ -22,6 +19,8 @@ from tasks.postgres.review.report import PerformanceResult
 from tasks.postgres.review.settings import SETTINGS_HEADER
 from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import write_system
+from tests.real.reviewing import artifacts, deadlock, listed, look_up, review, stored, told
+from tests.real.upkeep import holding, wait_until
 
 POLICY = {
     "minimum_calls": 5,
@@ -31,7 +30,6 @@ POLICY = {
     "unused_index_bytes": 100_000,
     "partition_bytes": 500_000,
 }
-LOOKUP = "SELECT note FROM orders WHERE customer = %s AND note <> 'planted-literal'"
 SCHEMA = """
 CREATE EXTENSION pg_stat_statements;
 CREATE TABLE orders (id bigint PRIMARY KEY, customer int, note text);
@@ -75,30 +73,6 @@ def busy(counting, tmp_path, monkeypatch):
         session.execute("SELECT pg_stat_statements_reset()")
         write_system(folder, counting.dsn("shop"), tmp_path / "repository", "", backup={}, performance=POLICY)
         yield session
-
-
-def look_up(session, times):
-    for customer in range(times):
-        session.execute(LOOKUP, (customer,))
-
-
-def review(**parameters):
-    state = performance_review("acme", return_state=True, **parameters)
-    result = state.result(raise_on_failure=False)
-    assert isinstance(result, PerformanceResult), result
-    return result
-
-
-def told(result, name):
-    return [check for check in result.checks if check.name == name]
-
-
-def listed(result, name):
-    return [row for row in result.rows if row["list"] == name]
-
-
-def stored(place):
-    return {path: path.read_bytes() for path in Path(place).rglob("*") if path.is_file()}
 
 
 def test_what_became_slower_between_two_reviews_is_found_with_its_figures(busy, tmp_path):
@@ -150,11 +124,6 @@ def test_no_literal_of_a_statement_is_kept_or_shown_anywhere(busy, tmp_path, cap
     assert b"ALTER ROLE planted" in everything
     for secret in ("password", "body", "comment", "literal"):
         assert f"planted-{secret}".encode() not in everything
-
-
-def artifacts():
-    with get_client(sync_client=True) as client:
-        return [str(artifact.data) for artifact in client.read_artifacts()]
 
 
 def test_a_reset_between_two_reviews_is_told_and_does_not_mislead(busy):
@@ -289,50 +258,24 @@ def test_a_very_large_table_that_grows_and_shrinks_by_time_is_advised_to_be_part
 
 def test_who_waits_for_whose_lock_is_told_without_literals_and_remembered(busy, counting):
     (nobody,) = told(review(), "lock waits")
-    assert (nobody.verdict, nobody.message.startswith("no session waits for a lock now; a look at")) == (
-        Verdict.INFO,
-        True,
-    )
-    with psycopg.connect(counting.dsn("shop"), application_name="holder") as holder, ThreadPoolExecutor(1) as pool:
-        holder.execute("LOCK TABLE orders")
+    assert nobody.verdict is Verdict.INFO
+    assert nobody.message.startswith("no session waits for a lock now; a look at")
+    locked = holding(counting.dsn("shop"), "LOCK TABLE orders", application_name="holder")
+    with locked as holder, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(busy.execute, "UPDATE orders SET note = 'planted-literal' WHERE id = 1")
         with psycopg.connect(counting.dsn("shop"), autocommit=True) as looker:
-            while not looker.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
-                assert not waiting.done()
+            wait_until(lambda: looker.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone())
         result = review()
         blocker = holder.info.backend_pid
         holder.rollback()
         waiting.result()
     (wait,) = told(result, "lock waits")
-    assert (
-        f"for RowExclusiveLock on public.orders behind session {blocker} of postgres (holder, idle in tr"
-        in wait.message
-    )
+    said = f"for RowExclusiveLock on public.orders behind session {blocker} of postgres (holder, idle in tr"
+    assert said in wait.message
     assert "at most 0 did at 1 reviews since" in wait.message
     assert "planted-literal" not in result.model_dump_json()
     (after,) = told(review(), "lock waits")
     assert "at most 1 did at 2 reviews since" in after.message
-
-
-def deadlock(dsn):
-    """Two sessions that wait for each other, until the server ends one of them."""
-    with psycopg.connect(dsn) as one, psycopg.connect(dsn) as other:
-        for session in (one, other):
-            session.execute("SET deadlock_timeout = '50ms'")
-        one.execute("UPDATE orders SET customer = 1 WHERE id = 1")
-        other.execute("UPDATE orders SET customer = 1 WHERE id = 2")
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(one.execute, "UPDATE orders SET customer = 1 WHERE id = 2")
-            ended = 0
-            for attempt in (lambda: other.execute("UPDATE orders SET customer = 1 WHERE id = 1"), waiting.result):
-                try:
-                    attempt()
-                except psycopg.errors.DeadlockDetected:
-                    ended += 1
-                    other.rollback()
-        assert ended == 1
-        one.rollback()
-        other.rollback()
 
 
 def test_a_server_that_did_not_load_the_extension_is_a_skip_with_what_to_do(system, shop):

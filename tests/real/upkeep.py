@@ -22,7 +22,10 @@ from tests.real.conftest import write_system
 
 # Small enough that an index of 20,000 rows matters.
 SMALL = {"index_bytes": 100_000, "connections": 1, "disk_bytes": 10**15}
-_SEEN_SECONDS = 30
+_SEEN_SECONDS, _GO_ON_SECONDS = 30, 60
+_OURS = "FROM pg_stat_activity WHERE starts_with(application_name, 'nightshift:maintenance:')"
+# Who is in the way goes by itself: what waits for it in place of ending then fails its test, and does not hang it.
+FOR_A_WHILE = "-c idle_in_transaction_session_timeout=60s"
 _RECIPIENT = str(pyrage.x25519.Identity.generate().to_public())
 
 
@@ -117,7 +120,8 @@ def host_clock(monkeypatch):
 def meanwhile(dsn, working_at, act):
     """While the block runs: as soon as maintenance is seen at a statement like that, do `act(session)` once.
 
-    It fails when that was never seen, or `act` failed.
+    It fails when that was never seen, or `act` failed. What goes on for too long behind it loses its sessions: a gate
+    that nobody asks, or a window without an end, then fails its test in place of hanging it.
     """
     done, over = [], threading.Event()
 
@@ -127,6 +131,8 @@ def meanwhile(dsn, working_at, act):
                 if working(session, working_at):
                     try:
                         done.append(act(session))
+                        if not over.wait(_GO_ON_SECONDS):
+                            session.execute(f"SELECT pg_terminate_backend(pid) {_OURS}")
                     except psycopg.OperationalError as error:  # it ended the server
                         done.append(error)
 
@@ -142,10 +148,7 @@ def meanwhile(dsn, working_at, act):
 
 def working(session, statement):
     """Whether a maintenance session is at a statement like that."""
-    query = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s "
-        "AND application_name LIKE 'nightshift:maintenance:%%')"
-    )
+    query = f"SELECT EXISTS (SELECT {_OURS} AND state = 'active' AND query LIKE %s)"
     return session.execute(query, (statement,)).fetchone()[0]
 
 
@@ -160,8 +163,8 @@ def wait_until(seen):
 
 @contextlib.contextmanager
 def holding(dsn, statement="SELECT 1", **options):
-    """A session in the middle of a transaction whose snapshot stays."""
-    with psycopg.connect(dsn, **options) as holder:
+    """A session in the middle of a transaction whose snapshot stays, for a minute at most."""
+    with psycopg.connect(dsn, options=FOR_A_WHILE, **options) as holder:
         holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         holder.execute(statement)
         yield holder

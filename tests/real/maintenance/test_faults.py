@@ -13,23 +13,7 @@ import pytest
 from tasks.base.clock import utc_now
 from tasks.base.errors import NightshiftError
 from tasks.base.maintenance import Opening, Window, opening
-from tests.real.upkeep import (
-    dsn,
-    holding,
-    host_clock,
-    left,
-    maintain,
-    make_worn,
-    meanwhile,
-    policy,
-    prefect_url,
-    server,
-    session,
-    size,
-    wait_until,
-)
-
-__all__ = ["dsn", "host_clock", "policy", "prefect_url", "server", "session"]
+from tests.real.upkeep import holding, left, maintain, make_worn, meanwhile, size, wait_until
 
 # The runs are outside of Prefect, which says so of each line that they log.
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
@@ -184,11 +168,9 @@ def test_a_lock_held_on_one_table_is_waited_for_only_so_long_and_the_rest_goes_o
     policy(old_snapshot_seconds=1)
     make_worn(session, "locked", rows=30_000)
     make_worn(session, "worn")
-    with psycopg.connect(dsn) as holder:
-        holder.execute(f"LOCK TABLE locked IN {mode} MODE")
+    with holding(dsn, f"LOCK TABLE locked IN {mode} MODE") as holder:
         _, rows = maintain()
         pid = holder.info.backend_pid
-        holder.rollback()
     for name in ("locked_pkey", "locked_word"):
         assert f"session {pid}" in rows[f"reindex {name}"]["message"], rows
     assert "before" in rows["reindex worn_word"]["message"]

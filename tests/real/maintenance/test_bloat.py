@@ -16,9 +16,8 @@ from tasks.base.words import Verdict
 from tasks.postgres.maintain import database
 from tasks.postgres.maintain.database import Job
 from tasks.repository.local import LocalStore
-from tests.real.upkeep import SMALL, prefect_url, server
+from tests.real.upkeep import SMALL, size
 
-__all__ = ["prefect_url", "server"]
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
 POLICY = MaintenancePolicy(**SMALL)
 # Every kind of index that has pages; 20,000 rows each, of which 60 % go when they are worn.
@@ -196,7 +195,3 @@ def test_every_kind_that_is_worn_is_rebuilt_to_the_size_of_a_fresh_build_and_the
     assert now["an_expression"][1].startswith("size per row against the build of ")
     assert now["an_expression"][2] == "high"
     assert "rows (SELECT gin_clean_pending_list('public.inverted') empties it); REINDEX" in now["inverted"][3]
-
-
-def size(session, name):
-    return session.execute("SELECT pg_relation_size(%s::regclass)", (name,)).fetchone()[0]

@@ -18,22 +18,8 @@ from tasks.postgres.lock import database_lock
 from tasks.postgres.maintain import database as maintenance
 from tasks.postgres.maintain.database import Job
 from tasks.postgres.server import LocalServer, server_folder
-from tests.real.upkeep import (
-    dsn,
-    holding,
-    left,
-    maintain,
-    make_worn,
-    meanwhile,
-    policy,
-    prefect_url,
-    server,
-    session,
-    size,
-    wait_until,
-)
+from tests.real.upkeep import holding, left, maintain, make_worn, meanwhile, size, wait_until
 
-__all__ = ["dsn", "policy", "prefect_url", "server", "session"]
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
 SLOT = "SELECT pg_create_physical_replication_slot('far_behind', true)"
 
@@ -87,18 +73,16 @@ def test_a_dump_that_begins_ends_a_rebuild_and_keeps_it_from_beginning(worn, dsn
     dumps = []
 
     def dump(_):
-        dumps.append(psycopg.connect(dsn, application_name="pg_dump"))
-        dumps[0].isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        dumps[0].execute("SELECT 1")
+        dumps.append(stack.enter_context(holding(dsn, application_name="pg_dump")).info.backend_pid)
 
-    with holding(dsn), meanwhile(dsn, "REINDEX%", dump):
+    with contextlib.ExitStack() as stack:
+        with holding(dsn), meanwhile(dsn, "REINDEX%", dump):
+            row = rebuilt()
+        said = f"a dump runs: session {dumps[0]} (pg_dump)"
+        assert (row["verdict"], row["message"]) == ("WARN", f"cancelled: {said}")
+        assert left(worn) == []
         row = rebuilt()
-    said = f"a dump runs: session {dumps[0].info.backend_pid} (pg_dump)"
-    assert (row["verdict"], row["message"]) == ("WARN", f"cancelled: {said}")
-    assert left(worn) == []
-    row = rebuilt()
-    assert (row["verdict"], row["message"]) == ("SKIP", f"not begun: {said}")
-    dumps[0].close()
+        assert (row["verdict"], row["message"]) == ("SKIP", f"not begun: {said}")
 
 
 def test_a_backup_that_holds_the_lock_is_named_and_nothing_is_done(worn, dsn, policy):
@@ -161,8 +145,7 @@ def test_a_wraparound_vacuum_that_comes_during_a_rebuild_is_given_way_to(worn, d
 def test_a_wraparound_vacuum_that_waits_for_the_table_keeps_a_rebuild_from_beginning(worn, dsn, policy):
     policy(freeze_age_share=2)
     worn.execute("ALTER TABLE worn SET (autovacuum_freeze_max_age = 100000)")
-    with psycopg.connect(dsn) as holder:
-        holder.execute("LOCK TABLE worn IN SHARE UPDATE EXCLUSIVE MODE")
+    with holding(dsn, "LOCK TABLE worn IN SHARE UPDATE EXCLUSIVE MODE"):
         burn(worn, 101_000)
         wait_until(
             lambda: worn.execute(
@@ -170,7 +153,6 @@ def test_a_wraparound_vacuum_that_waits_for_the_table_keeps_a_rebuild_from_begin
             ).fetchone()
         )
         row = rebuilt()
-        holder.rollback()
     assert row["verdict"] == "SKIP"
     assert row["message"].startswith("not begun: autovacuum (to prevent wraparound) of the table")
 

@@ -1,7 +1,6 @@
 """Maintenance below the flow: tables that share a statement, a stop in a rebuild, what a plan is made from."""
 
 import threading
-import time
 from datetime import timedelta
 
 import psycopg
@@ -18,14 +17,10 @@ from tasks.postgres.maintain.history import Diary, Rates, read_outcomes
 from tasks.postgres.maintain.plan import Action
 from tasks.postgres.maintain.rest import Rest
 from tasks.repository.local import LocalStore
+from tests.real.upkeep import holding, wait_until
 
 POLICY = MaintenancePolicy(dead_rows=50, changed_rows=50, index_bytes=100_000)
 SMALL_TABLES = 60
-
-
-@pytest.fixture(scope="session", autouse=True)
-def prefect_url():
-    """In place of the real one: nothing here needs Prefect."""
 
 
 @pytest.fixture
@@ -80,10 +75,8 @@ def test_small_tables_share_a_statement_and_one_bad_among_them_stops_none_of_the
     many.execute(f"CREATE INDEX ON {failing} (failing(n))")
     many.execute("CREATE OR REPLACE FUNCTION failing(n int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1 / 0'")
     many.execute(f"DROP TABLE {gone}")
-    with psycopg.connect(shop) as holder:
-        holder.execute(f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE")
+    with holding(shop, f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE"):
         outcomes = done(shop, tmp_path, planned)
-        holder.rollback()
     ended = {row["target"]: (row["verdict"], row["message"]) for row in outcomes.values()}
     assert ended.pop(f"public.{gone}") == ("INFO", "the table is gone")
     verdict, message = ended.pop(f"public.{locked}")
@@ -122,18 +115,13 @@ def test_a_stop_in_the_middle_of_a_rebuild_leaves_no_half_built_index(session, s
         except StoppedError as error:
             raised.append(error)
 
-    with psycopg.connect(shop) as holder:
-        holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        holder.execute("SELECT 1")
+    with holding(shop):
         worker = threading.Thread(target=work)
         worker.start()
-        until = time.monotonic() + 30
-        while not leftovers(session):
-            assert time.monotonic() < until, "the rebuild was never seen to begin"
+        wait_until(lambda: leftovers(session))
         stopping.stop_all()
         worker.join()
         assert leftovers(session) == []
-        holder.rollback()
     assert raised
     assert done.outcomes["reindex public.worn_pkey"]["message"] == "cancelled: the run was stopped"
 
@@ -146,10 +134,8 @@ def test_an_index_that_is_being_rebuilt_by_somebody_keeps_no_inspection_waiting(
     session.execute("CREATE TABLE held (id bigint PRIMARY KEY)")
     session.execute("INSERT INTO held SELECT generate_series(1, 20000)")
     session.execute("VACUUM ANALYZE held")
-    with psycopg.connect(shop) as holder:
-        holder.execute("REINDEX INDEX held_pkey")
+    with holding(shop, "REINDEX INDEX held_pkey"):
         inspection = planned_for(shop, MaintenancePolicy()).inspection
-        holder.rollback()
     (held,) = [index for index in inspection.indexes if index.name == "held_pkey"]
     assert held.size_bytes > 300_000
     assert [check for check in inspection.checks if "lock" in check.message] == []
@@ -223,15 +209,12 @@ def test_a_table_is_cleared_by_its_size_per_row_since_it_was_measured_and_measur
 
 
 def test_what_holds_back_vacuum_is_named_with_what_ends_it(session, shop):
-    with psycopg.connect(shop, application_name="forgotten") as holder:
-        holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        holder.execute("SELECT 1")
+    with holding(shop, application_name="forgotten") as holder:
         session.execute("SELECT pg_current_xact_id()")
         session.execute("SELECT pg_current_xact_id()")
         checks = planned_for(shop, MaintenancePolicy(held_back_transactions=0)).inspection.checks
         unheld = planned_for(shop, MaintenancePolicy()).inspection.checks
         pid = holder.info.backend_pid
-        holder.rollback()
     told = {check.target: check for check in checks if check.name == "xmin holders"}
     found = told[f"shop session {pid} of postgres (forgotten)"]
     assert found.verdict == "WARN"

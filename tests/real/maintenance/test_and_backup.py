@@ -18,20 +18,8 @@ from tasks.postgres.backup.logical import back_up
 from tasks.postgres.maintain.database import Job, maintain
 from tasks.repository.local import LocalStore
 from tests.real.ending import dump_held
-from tests.real.upkeep import (
-    dsn,
-    holding,
-    left,
-    make_worn,
-    policy,
-    prefect_url,
-    server,
-    session,
-    wait_until,
-    working,
-)
+from tests.real.upkeep import holding, left, make_worn, wait_until, working
 
-__all__ = ["dsn", "policy", "prefect_url", "server", "session"]
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
 SYSTEM = load_system("myproject-nexa")
 
