@@ -22,7 +22,7 @@ NO_REASON = {
     "bytes before", "dead rows before", "transactions old before", "in one statement", "statistics are fresh",
     "the run was stopped", "maintenance.inspection_seconds are over", "the window closed", "drop leftover",
     "index is estimated only against a build of its own", "past autovacuum_freeze_max_age", "maintenance of",
-    "a run that has just ended", "the session that", "the session that locks", "VACUUM (FREEZE", "in a quiet hour",
+    "a run that has just ended", "the session that", "the session that locks", "VACUUM (FREEZE",
     "padding between columns", "equal keys may be stored once", "bytes are free or dead (",
 }  # fmt: skip
 

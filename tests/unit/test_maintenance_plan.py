@@ -16,7 +16,7 @@ from tasks.postgres.maintain.statements import statement
 POLICY = MaintenancePolicy()
 FACTS = ServerFacts(
     server_version_num=180000, standby=False, pgstattuple_schema="public", may_scan=True, data_folder=None, local=True,
-    cluster_bytes=0, block_bytes=8192,
+    cluster_bytes=0, block_bytes=8192, role="nightshift",
 )  # fmt: skip
 
 

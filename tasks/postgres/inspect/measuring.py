@@ -15,6 +15,7 @@ from tasks.base import stopping
 from tasks.postgres.inspect.bloat import Bloat, unknown
 from tasks.postgres.inspect.budget import Budget, Session
 from tasks.postgres.inspect.relations import Index, ServerFacts
+from tasks.postgres.names import quoted
 
 # Dropped meanwhile (by name or, as XX000, by its number), locked, or not ready.
 _NOT_NOW = (
@@ -84,8 +85,10 @@ def cannot_measure(facts: ServerFacts) -> Bloat:
     """What is missing to measure anything."""
     if facts.pgstattuple_schema is None:
         return unknown("extension pgstattuple is not installed; CREATE EXTENSION pgstattuple settles it")
-    schema = sql.Identifier(facts.pgstattuple_schema).as_string()
-    return unknown(f"this role may not measure; GRANT pg_stat_scan_tables and USAGE ON SCHEMA {schema} settle it")
+    schema, role = quoted(facts.pgstattuple_schema), facts.role
+    return unknown(
+        f"this role may not measure; GRANT pg_stat_scan_tables TO {role}; GRANT USAGE ON SCHEMA {schema} TO {role}"
+    )
 
 
 def fresh_bytes(leaves: int, internal: int, density: float, fillfactor: int, block_bytes: int) -> int:

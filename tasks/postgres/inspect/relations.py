@@ -13,6 +13,7 @@ from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres import queries
 from tasks.postgres.connection import lost
 from tasks.postgres.inspect.budget import Budget, Session
+from tasks.postgres.names import label
 
 Row = TypeVar("Row", bound=Frozen)
 OLDEST_TESTED, NEWEST_TESTED = 15, 18
@@ -106,6 +107,7 @@ class ServerFacts(Frozen):
     local: bool = Field(description="Whether the server is on this host")
     cluster_bytes: int = Field(description="Bytes of all databases that this role may enter")
     block_bytes: int
+    role: str = Field(description="The role of this connection, quoted as it stands in a GRANT")
 
 
 class Inspection(Frozen):
@@ -116,14 +118,6 @@ class Inspection(Frozen):
     indexes: tuple[Index, ...]
     checks: tuple[CheckResult, ...]
     unread: str = Field(default="", description="Why tables and indexes were not read; empty when they were")
-
-
-def label(schema: str, name: str) -> str:
-    """SCHEMA.NAME as it is typed into psql."""
-    return ".".join(
-        part if part.isidentifier() and part.islower() else '"{}"'.format(part.replace('"', '""'))
-        for part in (schema, name)
-    )
 
 
 def inspect(session: Session, database: str, held_back_transactions: int, budget: Budget) -> Inspection:

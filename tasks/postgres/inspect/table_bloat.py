@@ -138,7 +138,7 @@ def table_checks(database: str, tables: Sequence[Table], bloat: dict[int, Bloat]
                 if measured
                 else known.reason,
                 value=known.waste_share,
-                next_command=f"in a quiet hour, it locks the table: VACUUM (FULL, ANALYZE) {table.label}"
+                next_command=f"VACUUM (FULL, ANALYZE) {table.label} -- in a quiet hour: it locks the table"
                 if measured
                 else "",
             )

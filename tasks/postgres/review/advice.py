@@ -9,6 +9,7 @@ from pydantic import Field
 from tasks.base.performance import Part, PerformancePolicy
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres import queries
+from tasks.postgres.names import label, quoted
 from tasks.postgres.review.ranking import Counts, Statements, mean_ms
 
 Session = Connection[tuple[object, ...]]
@@ -107,7 +108,7 @@ def _told(statements: Statements, table: LargeTable, columns: tuple[str, ...], k
     counts = statements.period.counts[key]
     role, text = statements.now.labels[key]
     blocks = (counts["blocks_hit"] + counts["blocks_read"]) / counts["calls"]
-    target = f"{_quoted(table.schema_name)}.{_quoted(table.name)}"
+    target = label(table.schema_name, table.name)
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     message = (
         f"{counts['calls']:.0f} calls of {role} read {blocks:.0f} blocks each, the table has {table.pages}, for "
@@ -120,14 +121,10 @@ def _told(statements: Statements, table: LargeTable, columns: tuple[str, ...], k
         target=f"{statements.now.database} {target}",
         verdict=Verdict.INFO,
         message=message,
-        next_command=f"CREATE INDEX CONCURRENTLY ON {target} ({', '.join(map(_quoted, columns))})",
+        next_command=f"CREATE INDEX CONCURRENTLY ON {target} ({', '.join(map(quoted, columns))})",
     )
 
 
 def _bare(name: str) -> str:
     """The name as the catalogs have it: folded unless it is quoted."""
     return name[1:-1] if name.startswith('"') else name.lower()
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'

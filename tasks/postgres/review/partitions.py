@@ -13,7 +13,7 @@ from pydantic import Field
 from tasks.base.performance import Part, PerformancePolicy
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres import queries
-from tasks.postgres.inspect.relations import label
+from tasks.postgres.names import label, quoted
 from tasks.postgres.review.ranking import Statements
 
 # Rows lie in the order of a column from this correlation on; a table is appended to when so few rows are changed.
@@ -67,7 +67,10 @@ def _judged(database: str, table: HugeTable, statements: Statements | None) -> C
     if ordered is None:
         said = f"{about}; partitions by time are not advised: it has no column of a date or moment"
     elif all(one.correlation is None for one in table.times):
-        verdict, command = Verdict.SKIP, f"ANALYZE {table.label}; GRANT pg_read_all_data TO the role of this review"
+        verdict, command = (
+            Verdict.SKIP,
+            f"ANALYZE {table.label} -- or GRANT pg_read_all_data to this review's role",
+        )
         said = f"{about}; whether its rows come in the order of time is not known without statistics"
     elif abs(ordered.correlation or 0) < _IN_ORDER or table.updated > _CHANGED_SHARE * max(1, table.rows):
         said = (
@@ -77,7 +80,7 @@ def _judged(database: str, table: HugeTable, statements: Statements | None) -> C
     else:
         command = (
             f"CREATE TABLE {_of(table, ordered)} (LIKE {table.label} INCLUDING DEFAULTS) "
-            f"PARTITION BY RANGE ({_quoted(ordered)})"
+            f"PARTITION BY RANGE ({quoted(ordered.name)})"
         )
         said = (
             f"{about}; partitions by {ordered.name} would let old rows go by DROP TABLE: its rows lie in that order "
@@ -123,7 +126,3 @@ def _costs(table: HugeTable, column: TimeColumn) -> str:
 
 def _of(table: HugeTable, column: TimeColumn) -> str:
     return label(table.schema_name, f"{table.name}_by_{column.name}")
-
-
-def _quoted(column: TimeColumn) -> str:
-    return label("x", column.name).removeprefix("x.")

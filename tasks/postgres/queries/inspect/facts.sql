@@ -5,4 +5,4 @@ SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
        CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('data_directory', true) END,
        coalesce(host(inet_server_addr()) IN ('127.0.0.1', '::1'), true),
        (SELECT sum(pg_database_size(oid)) FROM pg_database WHERE has_database_privilege(oid, 'CONNECT'))::bigint,
-       current_setting('block_size')::int
+       current_setting('block_size')::int, quote_ident(current_user)

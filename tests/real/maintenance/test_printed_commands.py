@@ -1,0 +1,78 @@
+"""What is printed to be pasted is taken by the server as it stands, whatever the names in it are."""
+
+import psycopg
+import pytest
+
+from tasks.base.clock import new_run_id
+from tasks.base.maintenance import MaintenancePolicy
+from tasks.base.system import Database
+from tasks.base.words import Verdict
+from tasks.postgres.inspect.age import age_check
+from tasks.postgres.maintain.carry_out import checks_of, make_plan
+from tasks.postgres.maintain.plan import Action
+from tasks.postgres.maintain.statements import methods_of
+from tasks.postgres.names import label, quoted
+
+NAMES = [("user", "order"), ("Mixed Case", 'it\'s "the" table'), ("größe", "select"), ("plain", "name")]
+POLICY = MaintenancePolicy(
+    dead_rows=100, dead_share=0.01, index_bytes=100_000, index_waste_share=0.2, table_bytes=500_000,
+    table_waste_share=0.2, freeze_age_share=1,
+)  # fmt: skip
+
+
+def test_names_are_quoted_exactly_where_the_server_does_it(shop):
+    with psycopg.connect(shop) as session:
+        keywords = [word for (word,) in session.execute("SELECT word FROM pg_get_keywords()").fetchall()]
+        names = [*keywords, *sum(NAMES, ()), "a1", "_x", "1a", "a$b", "a-b", "", "A", "naïve", 'a"b', "a.b", "x\n"]
+        by_server = session.execute("SELECT array_agg(quote_ident(n)) FROM unnest(%s::text[]) n", (names,)).fetchone()
+    assert [list(map(quoted, names))] == list(by_server)
+
+
+@pytest.fixture
+def awkward(shop):
+    """A session; tables of those names, worn, with doubled and invalid indexes, and foreign keys without one."""
+    with psycopg.connect(shop, autocommit=True) as session:
+        session.execute("CREATE EXTENSION pgstattuple")
+        for schema, name in NAMES:
+            session.execute(f"CREATE SCHEMA {quoted(schema)}".encode())
+            session.execute(f"SET search_path = {quoted(schema)}, public".encode())
+            made = (
+                'CREATE TABLE {} (id int PRIMARY KEY, "group" text, parent int, EXCLUDE (id WITH =)) '
+                "WITH (autovacuum_enabled = off)",
+                "INSERT INTO {} SELECT n, md5(n::text), n FROM generate_series(1, 16000) n",
+                "ALTER TABLE {0} ADD FOREIGN KEY (parent) REFERENCES {0} NOT VALID",
+                'CREATE INDEX "Index" ON {} ("group")',
+                'CREATE INDEX "index" ON {} ("group")',
+                'CREATE INDEX "desc" ON {} USING gin ((ARRAY["group"]))',
+                "ALTER TABLE {} DISABLE TRIGGER ALL",
+                "DELETE FROM {} WHERE id % 3 = 0",
+                "ANALYZE {}",
+            )
+            for statement in made:
+                session.execute(statement.format(quoted(name)).encode())
+        session.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'plain.\"Index\"'::regclass")
+        session.execute("SELECT pg_stat_force_next_flush()")
+        session.execute("RESET search_path")
+        yield session
+
+
+def test_every_printed_command_of_maintenance_is_taken_by_the_server(awkward, shop):
+    planned = make_plan(Database(name="shop", dsn=shop), POLICY, new_run_id(), {})
+    methods = methods_of(planned.steps, POLICY, planned.inspection.facts.server_version_num)
+    assert {step.action for step in planned.steps} >= {Action.VACUUM, Action.REINDEX}
+    assert all(label(*name) in " ".join(methods) for name in NAMES)
+    steps = [method for step, method in zip(planned.steps, methods, strict=True) if not step.refused]
+    refused = [step.refused.partition("in a quiet hour: ")[2] for step in planned.steps if step.refused]
+    assert len(refused) == len(NAMES)
+    old = [table.model_copy(update={"xid_age": 10**9}) for table in planned.inspection.tables if table.name == "order"]
+    checks = [*checks_of("shop", planned, POLICY), *age_check("shop", old)]
+    named = {"autovacuum behind", "invalid indexes", "duplicate indexes", "unindexed foreign keys", "table bloat"}
+    assert named | {"freeze age"} <= {check.name for check in checks}
+    commands = [check.next_command for check in checks if check.name in named | {"freeze age"}]
+    assert len(commands) >= 4 * len(NAMES)
+    said = [check.message for check in checks if check.name == "index bloat" and check.verdict is Verdict.INFO]
+    rebuilds = [message.partition("; ")[2].removesuffix(" if it grew without reason") for message in said]
+    assert len(rebuilds) >= len(NAMES)
+    # What drops comes last: it takes away what the others name.
+    for command in sorted([*steps, *refused, *commands, *rebuilds], key=lambda text: text.startswith("DROP")):
+        awkward.execute(command.encode())
