@@ -8,7 +8,6 @@ from prefect.cache_policies import NO_CACHE
 from flows import _support
 from tasks.access.book import Book
 from tasks.access.confirmed import confirmed
-from tasks.base.errors import NightshiftError
 from tasks.base.words import CheckResult
 from tasks.postgres.disabling import DisablingResult, Request, disable_roles
 
@@ -21,6 +20,10 @@ def disable(run: _support.Run, name: str, roles: list[str], request: Request) ->
     """Look at each role once more, then take LOGIN from it."""
     (database,) = run.databases([name])
     return disable_roles(database, roles, run.system.name, run.store, run.run_id, request)
+
+
+def _failed(name: str, error: Exception) -> Outcome:
+    return [_support.failed("disable", name, error)], []
 
 
 @flow(
@@ -45,14 +48,18 @@ def account_disabling(
     with _support.begin(FLOW, system) as run:
         found = confirmed(Book(run.store, run.system.name), review, accounts)
         request = Request(**found.model_dump(exclude={"names"}), asked_by=asked_by, dry_run=dry_run)
-        checks = found.elsewhere([f"postgres {one.name}" for one in run.system.databases])
-        rows: list[dict[str, Any]] = []
-        for database in (one.name for one in run.system.databases if found.of(f"postgres {one.name}")):
-            try:
-                told, listed = disable.submit(run, database, found.of(f"postgres {database}"), request).result()
-            except NightshiftError as error:
-                told, listed = [_support.failed("disable", database, error)], []
-            checks, rows = checks + told, rows + listed
-        return _support.conclude(
-            run, DisablingResult(**run.facts(), checks=tuple(checks), rows=tuple(rows), dry_run=dry_run)
+        roles = {one.name: found.of(f"postgres {one.name}") for one in run.system.databases}
+        outcomes = _support.bounded(
+            [name for name in roles if roles[name]],
+            1,
+            lambda name: disable.submit(run, name, roles[name], request),
+            _failed,
         )
+        checks = found.elsewhere([f"postgres {name}" for name in roles])
+        result = DisablingResult(
+            **run.facts(),
+            checks=(*checks, *(check for told, _ in outcomes for check in told)),
+            rows=tuple(row for _, listed in outcomes for row in listed),
+            dry_run=dry_run,
+        )
+        return _support.conclude(run, result)

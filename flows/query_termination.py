@@ -7,7 +7,6 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from flows import _support
-from tasks.base.errors import NightshiftError
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.maintain.sessions import How
 from tasks.postgres.maintain.termination import Request, TerminationResult, list_and_end
@@ -52,11 +51,12 @@ def query_termination(
     with _support.begin(FLOW, system) as run:
         name = database or run.system.databases[0].name
         request = Request(seconds=minutes * 60, pids=pids, how=how, asked_by=asked_by, dry_run=dry_run)
-        future = end_long_queries.submit(run, name, request)
-        try:
-            checks, rows = future.result()
-        except NightshiftError as error:
-            checks, rows = [CheckResult(name=FLOW, target=name, verdict=Verdict.FAIL, message=str(error))], []
+        ((checks, rows),) = _support.bounded(
+            [name],
+            1,
+            lambda name: end_long_queries.submit(run, name, request),
+            lambda name, error: ([_support.failed(FLOW, name, error)], []),
+        )
         if not checks:
             message = f"no statement runs for longer than {minutes:g} minutes"
             checks = [CheckResult(name="long query", target=name, verdict=Verdict.OK, message=message)]

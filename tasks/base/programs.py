@@ -198,6 +198,7 @@ def _ended(child: _Child) -> Iterator[None]:
         stopping.raise_if_stopped()
         raise cause from None
     except Exception:
+        # Any at all: the block is its caller's work, and after a stop what broke in it is but the echo of the stop.
         stopping.raise_if_stopped()
         raise
     finally:

@@ -76,12 +76,14 @@ def decrypting(source: ByteSource, key: str, identity: str | None) -> Iterator[B
     pipe = os.fdopen(read_end, "rb", buffering=_BUFFER_BYTES)
     try:
         yield cast(ByteSource, pipe)
-    except Exception as error:
-        # A reader that leaves early breaks the pipe, which is no error of the stored bytes.
+    except StoppedError:
+        raise
+    except Exception:
+        # Any at all: what cut bytes make a reader raise is its own affair (zstd, pg_restore, JSON), and the cut is the
+        # cause. A reader that leaves early breaks the pipe, which is no error of the stored bytes.
         pipe.close()
         pump.thread.join()
-        if not isinstance(error, StoppedError):
-            _raise_decryption(pump, guarded, key)
+        _raise_decryption(pump, guarded, key)
         raise
     finally:
         pipe.close()
