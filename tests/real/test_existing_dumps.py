@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -13,11 +12,11 @@ import pyrage
 import pytest
 import zstandard
 
-from deployments.flow_runner import check_parameters
 from flows.restore_test import restore_test
 from tasks.base import stopping
+from tasks.base.backup import RestoreTestPolicy, SqlAssertion
 from tasks.base.errors import ConfigurationError, MissingError, NightshiftError
-from tasks.base.system import RepositoryPolicy, RestoreTestPolicy, SqlAssertion
+from tasks.base.system import RepositoryPolicy
 from tasks.base.words import Verdict
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.restore.dumps import find_dumps, place_of
@@ -248,44 +247,6 @@ def test_assertions_and_command_are_asked_of_the_restored_dump(made, folder):
     assert "command: psql ended with exit code 1" in sentence(tried(folder, command=asked))
 
 
-def test_the_newest_by_time_is_tried_and_names_that_are_no_dumps_are_passed_over(made, folder):
-    for age_days, name in enumerate(["today.dump", "older/yesterday.sql.gz", "shop.DUMP"]):
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"x")
-        at = datetime(2026, 11, 21 - age_days, tzinfo=UTC).timestamp()
-        os.utime(path, (at, at))
-    (folder / "dpkg.status.1").write_bytes(b"x")
-    (folder / "shop.dump.part").write_bytes(b"x")
-    found = [dump.key for dump in find_dumps(LocalStore(str(folder)), "*")]
-    assert found == ["shop.DUMP", "older/yesterday.sql.gz", "today.dump"]
-    assert [dump.key for dump in find_dumps(LocalStore(str(folder)), "*.sql.gz")] == ["older/yesterday.sql.gz"]
-
-
-@pytest.mark.parametrize(
-    ("text", "url", "pattern"),
-    [
-        ("/var/backups", "file:///var/backups", "*"),
-        ("/var/backups/", "file:///var/backups", "*"),
-        ("file:///var/backups/shop-*.dump", "file:///var/backups", "shop-*.dump"),
-        ("/var/backups/shop-*", "file:///var/backups", "shop-*"),
-        ("file:///var/backups/shop.sql.gz", "file:///var/backups", "shop.sql.gz"),
-        ("s3://bucket/nightly", "s3://bucket/nightly", "*"),
-        ("s3://bucket/shop.dump", "s3://bucket", "shop.dump"),
-        ("s3://bucket.backup", "s3://bucket.backup", "*"),
-    ],
-)
-def test_a_place_is_a_folder_a_prefix_a_pattern_or_one_dump(text, url, pattern):
-    place = place_of(text)
-    assert (place.url, place.pattern) == (url, pattern)
-
-
-@pytest.mark.parametrize("text", ["backups", "ftp://host/backups", "file://backups", "s3://", "file:///"])
-def test_what_is_no_place_is_one_sentence(text):
-    with pytest.raises(NightshiftError, match="write file:///absolute/folder or s3://bucket/prefix"):
-        place_of(text)
-
-
 def test_the_flow_needs_no_system_file_and_writes_nothing_where_the_dumps_lie(made, folder):
     put(made, folder, "custom.dump")
     before = sorted(folder.rglob("*"))
@@ -299,14 +260,6 @@ def test_the_flow_needs_no_system_file_and_writes_nothing_where_the_dumps_lie(ma
         restore_test(dumps=f"{folder}/none*")
     with pytest.raises(NightshiftError, match=r"name a system .* or where dumps lie"):
         restore_test()
-
-
-def test_the_command_of_the_readme_is_one_that_the_flow_takes():
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    command = next(line for line in readme.splitlines() if "run restore_test dumps=" in line)
-    parameters = dict(pair.split("=", maxsplit=1) for pair in command.split() if "=" in pair)
-    assert place_of(parameters["dumps"]).pattern == "*"
-    check_parameters("restore_test", parameters)
 
 
 def test_dumps_in_a_bucket_are_read_with_what_boto3_finds(made, rclone, monkeypatch):

@@ -1,7 +1,28 @@
-"""Programs of tests: small scripts first on PATH that say what a real one was seen to say."""
+"""Programs of tests: scripts that are run, and small ones first on PATH that say what a real one was seen to say."""
 
 import os
+import sys
+import textwrap
 from pathlib import Path
+
+from tasks.base.programs import Program, writing_to
+
+
+def shell(script: str, **more) -> Program:
+    """The script as a program of sh."""
+    return Program(arguments=("/bin/sh", "-c", script), **{"deadline_seconds": 30} | more)
+
+
+def python(script: str, **more) -> Program:
+    """The script as a program of this Python."""
+    return Program(arguments=(sys.executable, "-c", textwrap.dedent(script)), **{"deadline_seconds": 60} | more)
+
+
+def flood(program: Program) -> None:
+    """Write to its input until it takes no more; a hundred megabytes at most."""
+    with writing_to(program) as entry:
+        for _ in range(100):
+            entry.write(bytes(2**20))
 
 
 class Programs:
