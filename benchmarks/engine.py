@@ -9,10 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tasks.base.backup import BackupPolicy, RestoreTestPolicy, RetentionPolicy
 from tasks.base.capacity import DatabaseSampling
 from tasks.base.clock import new_run_id, stopwatch, utc_now
 from tasks.base.maintenance import MaintenancePolicy, Opening
-from tasks.base.system import BackupPolicy, Database, RepositoryPolicy, RestoreTestPolicy, RetentionPolicy
+from tasks.base.system import Database, RepositoryPolicy
 from tasks.base.words import Verdict
 from tasks.postgres.backup.logical import back_up
 from tasks.postgres.maintain.carry_out import make_plan

@@ -9,9 +9,9 @@ from hashlib import sha256
 
 from pydantic import ValidationError
 
+from tasks.base.backup import BackupKind
 from tasks.base.clock import parse_stamp
 from tasks.base.errors import CorruptError, RefusedError
-from tasks.base.system import BackupKind
 from tasks.repository.manifest import MANIFEST, BackupRef, Manifest
 from tasks.repository.store import Store, StoredObject
 

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from tasks.base.backup import BackupKind, FingerprintMode
 from tasks.base.clock import parse_stamp
-from tasks.base.system import BackupKind, FingerprintMode
 from tasks.base.words import Frozen
 
 MANIFEST = "manifest.json"

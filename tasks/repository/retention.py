@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from tasks.base.backup import BackupKind, Generations, RetentionPolicy
 from tasks.base.errors import NightshiftError, RefusedError
-from tasks.base.system import BackupKind, Generations, RetentionPolicy
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.repository.manifest import MANIFEST, BackupRef
 from tasks.repository.records import Proven, is_held

@@ -4,7 +4,8 @@ import psycopg
 import pytest
 
 from tasks.base import stopping
-from tasks.base.system import Database, FingerprintMode, FingerprintPolicy
+from tasks.base.backup import FingerprintMode, FingerprintPolicy
+from tasks.base.system import Database
 from tasks.base.words import Verdict
 from tasks.postgres.fingerprint.collect import collect
 from tasks.postgres.fingerprint.compare import compare

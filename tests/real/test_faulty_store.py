@@ -9,9 +9,10 @@ import pytest
 from botocore.retries.standard import ExponentialBackoff
 
 from deployments.demo.servers import free_port
+from tasks.base.backup import BackupPolicy
 from tasks.base.clock import utc_now
 from tasks.base.errors import ConfigurationError, CorruptError, MissingError, RefusedError, UnreachableError
-from tasks.base.system import BackupPolicy, Database, RepositoryPolicy
+from tasks.base.system import Database, RepositoryPolicy
 from tasks.postgres.backup.logical import back_up
 from tasks.repository import catalog, s3_client, s3_upload
 from tasks.repository.opening import open_store

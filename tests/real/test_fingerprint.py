@@ -8,9 +8,10 @@ import pytest
 
 from flows.database_backup import database_backup
 from tasks.base import stopping
+from tasks.base.backup import FingerprintPolicy
 from tasks.base.clock import stopwatch
 from tasks.base.errors import RefusedError, StoppedError
-from tasks.base.system import Database, FingerprintPolicy
+from tasks.base.system import Database
 from tasks.base.words import Verdict
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.fingerprint.collect import collect, finish

@@ -11,7 +11,8 @@ import pytest
 
 from flows.database_backup import database_backup
 from tasks.base import stopping
-from tasks.base.system import Database, FingerprintPolicy
+from tasks.base.backup import FingerprintPolicy
+from tasks.base.system import Database
 from tasks.postgres.backup.instructions import restore_by_hand
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.fingerprint.collect import collect, finish

@@ -13,8 +13,9 @@ import pytest
 
 from flows.restore_test import restore_test
 from tasks.base import stopping
+from tasks.base.backup import BackupPolicy, RestoreTestPolicy, SqlAssertion
 from tasks.base.errors import ConfigurationError, MissingError, NightshiftError, RefusedError, StoppedError
-from tasks.base.system import BackupPolicy, Database, RestoreTestPolicy, SqlAssertion
+from tasks.base.system import Database
 from tasks.base.words import Verdict
 from tasks.postgres.backup.logical import back_up
 from tasks.postgres.restore.logical import prove

@@ -15,7 +15,8 @@ from flows.backup_verification import backup_verification
 from flows.database_backup import database_backup
 from flows.restore_test import restore_test
 from tasks.base import stopping
-from tasks.base.system import Database, FingerprintPolicy, RestoreTestPolicy
+from tasks.base.backup import FingerprintPolicy, RestoreTestPolicy
+from tasks.base.system import Database
 from tasks.base.words import Verdict
 from tasks.postgres.clients import client_major, embedded_binaries
 from tasks.postgres.fingerprint.collect import collect

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from tasks.base.backup import BackupKind
 from tasks.base.capacity import CapacityPolicy
-from tasks.base.system import BackupKind
 from tasks.base.words import Verdict
 from tasks.capacity.cost import CostResult, review
 from tasks.repository.manifest import BackupRef

@@ -6,9 +6,9 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.base.backup import BackupKind, Generations, RetentionPolicy
 from tasks.base.clock import stamp
 from tasks.base.errors import MissingError
-from tasks.base.system import BackupKind, Generations, RetentionPolicy
 from tasks.repository.local import LocalStore
 from tasks.repository.manifest import BackupRef
 from tasks.repository.records import Hold, Proven, put_hold

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tasks.base import stopping
+from tasks.base.backup import BackupPolicy
 from tasks.base.clock import stopwatch
 from tasks.base.errors import ToolFailedError
 from tasks.base.programs import Program, reading_from, writing_to
-from tasks.base.system import BackupPolicy
 from tasks.postgres.clients import Clients
 from tasks.repository.store import Store
 from tasks.repository.streams import CHUNK_BYTES, StreamSummary, storing

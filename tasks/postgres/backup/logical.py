@@ -9,12 +9,13 @@ from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 
+from tasks.base.backup import BackupKind, BackupPolicy
 from tasks.base.clock import stamp, stopwatch, utc_now
 from tasks.base.errors import ToolFailedError
 from tasks.base.orphans import end_orphans
 from tasks.base.run import run_context
 from tasks.base.secrets import resolve_value
-from tasks.base.system import BackupKind, BackupPolicy, Database
+from tasks.base.system import Database
 from tasks.postgres.backup import archive
 from tasks.postgres.backup.instructions import INSTRUCTIONS, restore_by_hand
 from tasks.postgres.clients import Clients, client_version, find_clients

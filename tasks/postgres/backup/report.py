@@ -3,7 +3,8 @@
 from statistics import median
 from typing import ClassVar
 
-from tasks.base.system import BackupKind, System
+from tasks.base.backup import BackupKind
+from tasks.base.system import System
 from tasks.base.words import CheckResult, FlowResult, Verdict
 from tasks.repository.catalog import list_backups
 from tasks.repository.manifest import Manifest

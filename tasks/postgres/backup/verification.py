@@ -5,11 +5,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from statistics import median
 
+from tasks.base.backup import BackupKind
 from tasks.base.clock import utc_now
 from tasks.base.errors import CorruptError, NightshiftError, UnreachableError
 from tasks.base.programs import Program, writing_to
 from tasks.base.secrets import resolve
-from tasks.base.system import BackupKind, Database, System
+from tasks.base.system import Database, System
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.clients import find_clients
 from tasks.postgres.fingerprint.models import Fingerprint

@@ -9,7 +9,8 @@ from typing import cast
 
 from psycopg import sql
 
-from tasks.base.system import Database, FingerprintMode, FingerprintPolicy
+from tasks.base.backup import FingerprintMode, FingerprintPolicy
+from tasks.base.system import Database
 from tasks.postgres import queries
 from tasks.postgres.fingerprint.definitions import changed_between, read_definitions
 from tasks.postgres.fingerprint.models import Fingerprint, SequenceFingerprint, TableFingerprint

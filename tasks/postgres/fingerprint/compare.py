@@ -1,6 +1,6 @@
 """Comparing a restored copy with the fingerprint of its source. Each difference names its place."""
 
-from tasks.base.system import FingerprintMode
+from tasks.base.backup import FingerprintMode
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.fingerprint.models import Fingerprint, TableFingerprint
 from tasks.postgres.fingerprint.sequences import stood_at

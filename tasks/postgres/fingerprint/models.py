@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from tasks.base.system import FingerprintMode
+from tasks.base.backup import FingerprintMode
 from tasks.base.words import Frozen
 
 

@@ -4,8 +4,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tasks.base.backup import BackupPolicy, RestoreTestPolicy
 from tasks.base.programs import Program, output_of, run
-from tasks.base.system import BackupPolicy, Database, RestoreTestPolicy
+from tasks.base.system import Database
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.backup.archive import globals_program
 from tasks.postgres.clients import Clients

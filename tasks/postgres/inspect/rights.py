@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tasks.base.system import BackupPolicy, FingerprintMode
+from tasks.base.backup import BackupPolicy, FingerprintMode
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.inspect.access import Access
 

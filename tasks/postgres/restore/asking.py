@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Sequence
 
 from tasks.base import stopping
+from tasks.base.backup import RestoreTestPolicy, SqlAssertion
 from tasks.base.errors import MissingError, ToolFailedError
 from tasks.base.programs import Program, run
-from tasks.base.system import RestoreTestPolicy, SqlAssertion
 from tasks.postgres.restore.assertions import assert_sql
 from tasks.postgres.restore.ladder import Ladder
 from tasks.postgres.restore.sandbox import Sandbox

@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 import psycopg
 from psycopg import Connection
 
-from tasks.base.system import SqlAssertion
+from tasks.base.backup import SqlAssertion
 from tasks.base.words import CheckResult, Verdict
 
 

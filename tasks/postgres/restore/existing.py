@@ -12,11 +12,11 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.base import stopping
+from tasks.base.backup import FingerprintMode, FingerprintPolicy, RestoreTestPolicy, SqlAssertion
 from tasks.base.clock import utc_now
 from tasks.base.errors import ConfigurationError, CorruptError
 from tasks.base.programs import reading_from, writing_to
 from tasks.base.secrets import resolve
-from tasks.base.system import FingerprintMode, FingerprintPolicy, RestoreTestPolicy, SqlAssertion
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres.fingerprint.collect import collect
 from tasks.postgres.restore import dumps

@@ -6,10 +6,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.base.backup import FingerprintMode, FingerprintPolicy, RestoreTestPolicy
 from tasks.base.errors import CorruptError, RefusedError
 from tasks.base.programs import run
 from tasks.base.secrets import resolve
-from tasks.base.system import FingerprintMode, FingerprintPolicy, RestoreTestPolicy
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.fingerprint.collect import collect
 from tasks.postgres.fingerprint.compare import compare

@@ -5,9 +5,10 @@ import random
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 
+from tasks.base.backup import BackupKind
 from tasks.base.clock import utc_now
 from tasks.base.errors import MissingError
-from tasks.base.system import BackupKind, System
+from tasks.base.system import System
 from tasks.postgres.restore.dumps import Place, find_dumps
 from tasks.postgres.restore.existing import DumpProof, try_dump
 from tasks.postgres.restore.ladder import Progress

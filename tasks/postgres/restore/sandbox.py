@@ -15,11 +15,12 @@ from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
 from tasks.base import stopping
+from tasks.base.backup import RestoreTestPolicy
 from tasks.base.errors import MissingError, NightshiftError, RefusedError
 from tasks.base.orphans import end_orphans
 from tasks.base.programs import Program
 from tasks.base.run import current_run
-from tasks.base.system import Database, RestoreTestPolicy
+from tasks.base.system import Database
 from tasks.postgres.clients import client_major, debian_folders, embedded_binaries
 from tasks.postgres.connection import connect
 from tasks.postgres.server import LocalServer, bare_environment, end_servers, remove_leftovers, server_folder

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from tasks.base import stopping
+from tasks.base.backup import BackupPolicy, FingerprintPolicy
 from tasks.base.clock import new_run_id, utc_now
 from tasks.base.maintenance import Opening, opening
-from tasks.base.system import BackupPolicy, Database, FingerprintPolicy
+from tasks.base.system import Database
 from tasks.base.systems import load_system
 from tasks.postgres.backup.logical import back_up
 from tasks.postgres.maintain.database import Job, maintain
