@@ -1,6 +1,7 @@
 """Tables and indexes as the catalogs and statistics show them: one query each, no table is read."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast
@@ -120,25 +121,35 @@ class Inspection(Frozen):
     unread: str = Field(default="", description="Why tables and indexes were not read; empty when they were")
 
 
-def inspect(session: Session, database: str, held_back_transactions: int, budget: Budget) -> Inspection:
+def inspect(
+    session: Session, beside: Session, database: str, held_back_transactions: int, budget: Budget
+) -> Inspection:
     """Everything that a maintenance plan is made from; reads catalogs only, and says what it had no time for.
 
-    What holds back vacuum is told when it is older than `held_back_transactions`.
+    Indexes are read in the session `beside`, which takes as long as all else does together. What holds back vacuum
+    is told when it is older than `held_back_transactions`.
     """
     bound = {"transactions": held_back_transactions, "share": _SEQUENCE_SHARE, "unused_bytes": _UNUSED_BYTES}
     facts = read_facts(session)
     version = facts.server_version_num
-    tables = budget.read(session, queries.load("inspect/tables", version))
-    indexes = budget.read(session, queries.load("inspect/indexes"))
     checks = [] if OLDEST_TESTED <= version // 10000 <= NEWEST_TESTED else [_untested(database, version)]
-    checks += [check for question in _QUESTIONS for check in _ask(session, database, question, bound, budget)]
+    with ThreadPoolExecutor(max_workers=1) as other:
+        asked = other.submit(_read, beside, Index, queries.load("inspect/indexes"), budget)
+        tables = _read(session, Table, queries.load("inspect/tables", version), budget)
+        checks += [check for question in _QUESTIONS for check in _ask(session, database, question, bound, budget)]
+        indexes = asked.result()
     return Inspection(
         facts=facts,
-        tables=tuple(_model(Table, row) for row in tables or ()),
-        indexes=tuple(_model(Index, row) for row in indexes or ()),
+        tables=tables or (),
+        indexes=indexes or (),
         checks=tuple(checks),
         unread="" if tables is not None and indexes is not None else budget.reason,
     )
+
+
+def _read(session: Session, model: type[Row], statement: bytes, budget: Budget) -> tuple[Row, ...] | None:
+    rows = budget.read(session, statement)
+    return None if rows is None else tuple(_model(model, row) for row in rows)
 
 
 def read_indexes(session: Session) -> tuple[Index, ...]:

@@ -1,6 +1,6 @@
 """Making a maintenance plan of one database, and carrying it out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import inf
 
@@ -14,16 +14,14 @@ from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres.inspect.bloat import Baseline, Bloat, suspect
 from tasks.postgres.inspect.budget import Budget
 from tasks.postgres.inspect.measuring import measure_suspects
-from tasks.postgres.inspect.relations import Index, Inspection, inspect, read_indexes
+from tasks.postgres.inspect.relations import Index, Inspection, ServerFacts, inspect, read_indexes
 from tasks.postgres.inspect.table_bloat import measure_tables, table_checks
 from tasks.postgres.maintain import indexes, statements
 from tasks.postgres.maintain.history import Diary, Outcome
-from tasks.postgres.maintain.plan import Action, Step, plan
+from tasks.postgres.maintain.plan import ON_TABLES, Action, Step, plan
 from tasks.postgres.maintain.rest import Rest
 from tasks.postgres.maintain.session import Session, maintaining
 from tasks.postgres.maintain.tables import maintain_tables
-
-_ON_TABLES = (Action.FREEZE, Action.VACUUM, Action.ANALYZE)
 
 
 class Planned(Frozen):
@@ -49,8 +47,9 @@ def make_plan(
     own = "maintenance.inspection_seconds are over; raise them"
     reason = own if policy.inspection_seconds <= rest_seconds else "the window closed"
     budget = Budget(min(policy.inspection_seconds, rest_seconds), reason)
-    with maintaining(database, run_id, {"lock_timeout": "5s"}) as session:
-        inspection = inspect(session, database.name, policy.held_back_transactions, budget)
+    gently = {"lock_timeout": "5s"}
+    with maintaining(database, run_id, gently) as session, maintaining(database, run_id, gently) as beside:
+        inspection = inspect(session, beside, database.name, policy.held_back_transactions, budget)
         if inspection.facts.standby:
             raise RefusedError(f"'{database.name}' is a standby, which its primary maintains; set lock_dsn to that")
         large = [
@@ -93,7 +92,7 @@ def carry_out(
 
     Raises UnreachableError when the server goes away: plan again, the diary holds what was done.
     """
-    with maintaining(database, run_id) as session, maintaining(database, run_id) as watcher:
+    with maintaining(database, run_id) as session:
         known = {index.oid: index for index in planned.inspection.indexes}
         for step in _of(planned, Action.DROP_LEFTOVER):
             over = rest.over()
@@ -101,15 +100,20 @@ def carry_out(
                 diary.add(Outcome(step=step, verdict=Verdict.SKIP, message=over))
             else:
                 diary.add(indexes.drop_leftover(session, step, known.get(step.oid), rest))
-        on_tables = [step for step in planned.steps if step.action in _ON_TABLES]
+        on_tables = [step for step in planned.steps if step.action in ON_TABLES]
         if on_tables:
             maintain_tables(database, policy, run_id, on_tables, rest, diary)
             session.execute(statements.FLUSH)
         once = statements.database_statistics(session.info.server_version)
         if once is not None and any(step.action is not Action.ANALYZE for step in on_tables) and not rest.over():
             session.execute(once)
+        stopping.raise_if_stopped()
+        steps = _of(planned, Action.REINDEX)
+        if not steps:
+            return {}
         cleaner = partial(maintaining, database, run_id, stoppable=False)
-        return _rebuild(session, watcher, cleaner, policy, planned, rest, diary)
+        with maintaining(database, run_id) as watcher:
+            return _rebuild(session, watcher, cleaner, policy, planned.inspection.facts, steps, rest, diary)
 
 
 def _rebuild(
@@ -117,18 +121,18 @@ def _rebuild(
     watcher: Session,
     cleaner: indexes.Cleaner,
     policy: MaintenancePolicy,
-    planned: Planned,
+    facts: ServerFacts,
+    steps: Sequence[Step],
     rest: Rest,
     diary: Diary,
 ) -> dict[str, Baseline]:
     built: dict[str, Baseline] = {}
-    steps = _of(planned, Action.REINDEX)
     # Sizes as they are now: hours may have passed since the plan.
-    now: dict[int, Index] = {index.oid: index for index in read_indexes(session)} if steps else {}
+    now: dict[int, Index] = {index.oid: index for index in read_indexes(session)}
     for step in steps:
         stopping.raise_if_stopped()
         index = now.get(step.oid)
-        outcome = indexes.rebuild(session, watcher, cleaner, step, index, policy, planned.inspection.facts, rest)
+        outcome = indexes.rebuild(session, watcher, cleaner, step, index, policy, facts, rest)
         diary.add(outcome)
         if outcome.verdict is Verdict.OK and index is not None and outcome.changed:
             known = indexes.baseline(session, index)

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
 
@@ -46,31 +47,39 @@ class Expectation(Frozen):
     source: str
 
 
+@dataclass
+class _Done:
+    size_bytes: int = 0
+    seconds: float = 0.0
+
+    def add(self, row: Row) -> None:
+        self.size_bytes += row["size_bytes"]
+        self.seconds += max(row["seconds"], 0.001)
+
+
 class Rates:
     """Bytes per second of former steps, by target and by kind of work."""
 
     def __init__(self, outcomes: Sequence[Row]) -> None:
-        self._by_target: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        self._by_action: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        self._by_target: dict[str, _Done] = defaultdict(_Done)
+        self._by_action: dict[str, _Done] = defaultdict(_Done)
         for row in outcomes:
             if row["changed"] and row["verdict"] == Verdict.OK:
-                done = (row["size_bytes"], max(row["seconds"], 0.001))
-                self._by_target[row["key"]].append(done)
+                self._by_target[row["key"]].add(row)
                 # Of small ones the start is all that is measured.
                 if row["size_bytes"] >= _TELLING_BYTES:
-                    self._by_action[row["action"]].append(done)
+                    self._by_action[row["action"]].add(row)
 
     def expect(self, step: Step) -> Expectation:
         """From the target's own history, else from the same work on others, else from an assumed rate."""
         start = _SMALL_START_SECONDS if step.small else _START_SECONDS
         for former, source in (
-            (self._by_target[step.key], "its own history"),
-            (self._by_action[step.action], f"history of {step.action}"),
+            (self._by_target.get(step.key), "its own history"),
+            (self._by_action.get(step.action), f"history of {step.action}"),
         ):
-            done = sum(size for size, _ in former)
-            if done:
-                rate = done / sum(seconds for _, seconds in former)
-                return Expectation(seconds=start + step.size_bytes / rate, source=source)
+            if former and former.size_bytes:
+                seconds = former.seconds / former.size_bytes * step.size_bytes
+                return Expectation(seconds=start + seconds, source=source)
         rate = ASSUMED.get(step.action, 1e9)
         return Expectation(seconds=start + step.size_bytes / rate, source="assumed, no history yet")
 

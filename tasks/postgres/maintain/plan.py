@@ -25,6 +25,9 @@ class Action(StrEnum):
     REINDEX = "reindex"
 
 
+ON_TABLES = frozenset({Action.FREEZE, Action.VACUUM, Action.ANALYZE})
+
+
 class Step(Frozen):
     """One piece of work on one table or index."""
 
@@ -43,7 +46,7 @@ class Step(Frozen):
     @property
     def small(self) -> bool:
         """Whether it shares its statement with others like it: of small tables the round trips cost the most."""
-        return self.size_bytes <= SMALL_BYTES and self.action in (Action.FREEZE, Action.VACUUM, Action.ANALYZE)
+        return self.size_bytes <= SMALL_BYTES and self.action in ON_TABLES
 
     @property
     def key(self) -> str:
@@ -152,10 +155,10 @@ def _on_index(action: Action, index: Index, why: str) -> Step:
 
 
 def _on_table(action: Action, table: Table, policy: MaintenancePolicy, why: str) -> Step:
-    grant = f"the role does not own {table.label}; as its owner: GRANT MAINTAIN ON {table.label} (17+), or be a member"
+    target = table.label
     return Step(
         action=action,
-        target=table.label,
+        target=target,
         oid=table.oid,
         schema_name=table.schema_name,
         name=table.name,
@@ -164,7 +167,9 @@ def _on_table(action: Action, table: Table, policy: MaintenancePolicy, why: str)
         dead_rows=table.dead_rows,
         xid_age=table.xid_age,
         with_analyze=action is not Action.ANALYZE and _changed(table, policy),
-        refused="" if table.may_maintain else grant,
+        refused=""
+        if table.may_maintain
+        else f"the role does not own {target}; as its owner: GRANT MAINTAIN ON {target} (17+), or be a member",
     )
 
 

@@ -72,8 +72,9 @@ class MaintenanceResult(FlowResult):
 
 def figures_of(database: str, relations: Sequence[Table | Index], bloat: Mapping[int, Bloat]) -> list[Row]:
     """One row per table or index: what the catalogs say, and the share that is air, with how that is known."""
+    known, small = {oid: one.model_dump() for oid, one in bloat.items()}, _SMALL.model_dump()
     return [
-        {"database": database, **relation.model_dump(mode="json"), **bloat.get(relation.oid, _SMALL).model_dump()}
+        {"database": database, **relation.model_dump(mode="json"), **known.get(relation.oid, small)}
         for relation in relations
     ]
 
