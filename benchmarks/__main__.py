@@ -145,6 +145,10 @@ def ledger_rows(folder: Path) -> list[Row]:
     return [
         Row("ledger-fold", 1.0, ours("ledger_fold"), lambda: Cost(seconds=10, peak_mb=0)),
         Row("ledger-fold-growth", 1.25, ours("ledger_fold"), lambda: times(10, ours("ledger_fold", 10_000)())),
+        # Four times the scans of the same findings, in the same memory.
+        Row(
+            "ledger-fold-memory", 1.1, lambda: ledger.peak(folder, 100_000, 4), lambda: ledger.peak(folder, 100_000, 1)
+        ),
         Row("ledger-report", 1.0, ours("ledger_report"), lambda: Cost(seconds=30, peak_mb=0)),
     ]
 

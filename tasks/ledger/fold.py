@@ -1,13 +1,39 @@
 """The ledger itself: every scan in order of its time, folded into the life of each finding."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Protocol
 
-from tasks.base.findings import Finding, Scan
+from tasks.base.collector import collector_paused
+from tasks.base.findings import Finding, ScanState, Severity
 from tasks.ledger.deadlines import DueTime
 from tasks.ledger.models import Entry, SeverityChange
 from tasks.ledger.trend import Trend
+
+# All models of one kind share the set of their fields' names, which would be half of their memory.
+_ENTRY, _CHANGE = set(Entry.model_fields), set(SeverityChange.model_fields)
+
+
+class Observed(Protocol):
+    """A scan as far as the ledger regards it."""
+
+    @property
+    def scope(self) -> str:
+        """What was scanned."""
+
+    @property
+    def state(self) -> ScanState:
+        """Whether it says anything about what is not there."""
+
+    @property
+    def finished_at(self) -> datetime:
+        """The moment of all that it saw."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What it saw; asked for once, when its turn comes."""
 
 
 class _Life:
@@ -29,7 +55,7 @@ class _Life:
         self.finding = finding
         self.first_seen = self.opened_at = self.last_seen = at
         self.due_at = due_at
-        self.severities = [SeverityChange.model_construct(at=at, severity=finding.severity)]
+        self.severities: tuple[SeverityChange, ...] = _change(at, finding.severity)
         self.fixed_at: datetime | None = None
         self.fixed_in = ""
         self.reopened = 0
@@ -41,7 +67,7 @@ class _Life:
             return False  # the book gives the same object for the same content
         changed = finding.severity is not before.severity
         if changed:
-            self.severities.append(SeverityChange.model_construct(at=at, severity=finding.severity))
+            self.severities += _change(at, finding.severity)
         if self.fixed_at is not None:
             self.fixed_at, self.fixed_in, self.opened_at = None, "", at
             self.reopened += 1
@@ -56,11 +82,12 @@ class _Life:
     def entry(self) -> Entry:
         """What the ledger tells of it."""
         return Entry.model_construct(
+            _ENTRY,
             finding=self.finding,
             first_seen=self.first_seen,
             last_seen=self.last_seen,
             opened_at=self.opened_at,
-            severities=tuple(self.severities),
+            severities=self.severities,
             due_at=self.due_at,
             fixed_at=self.fixed_at,
             fixed_in=self.fixed_in,
@@ -68,7 +95,7 @@ class _Life:
         )
 
 
-def fold(scans: Iterable[tuple[str, Scan]], due: DueTime, trend: Trend | None = None) -> dict[str, Entry]:
+def fold(scans: Iterable[tuple[str, Observed]], due: DueTime, trend: Trend | None = None) -> dict[str, Entry]:
     """The ledger after all scans (run id, scan), by identity, in the order in which findings were first seen.
 
     A finding is fixed only by a complete scan of its own scope that does not see it; incomplete scans add what they
@@ -76,6 +103,13 @@ def fold(scans: Iterable[tuple[str, Scan]], due: DueTime, trend: Trend | None = 
     from the rise, unless the old one was sooner; one that falls gives the new one's, counted from the opening.
     A `trend` is told what happened when, and sees how it stood at the end of each month.
     """
+    with collector_paused():
+        lives = _lives(scans, due, trend)
+        # One by one, so that no finding's life is held twice.
+        return {identity: lives.pop(identity).entry() for identity in list(lives)}
+
+
+def _lives(scans: Iterable[tuple[str, Observed]], due: DueTime, trend: Trend | None) -> dict[str, _Life]:
     lives: dict[str, _Life] = {}
     open_in: defaultdict[str, set[str]] = defaultdict(set)
     for run_id, scan in sorted(scans, key=lambda one: (one[1].finished_at, one[0])):
@@ -98,7 +132,13 @@ def fold(scans: Iterable[tuple[str, Scan]], due: DueTime, trend: Trend | None = 
         opened -= gone
         if trend is not None:
             trend.happened(opened_count, [at - lives[identity].opened_at for identity in gone])
-    return {identity: life.entry() for identity, life in lives.items()}
+    return lives
+
+
+@lru_cache(maxsize=1024)
+def _change(at: datetime, severity: Severity) -> tuple[SeverityChange]:
+    """A scan gives the same object to all findings that it sees for the first time."""
+    return (SeverityChange.model_construct(_CHANGE, at=at, severity=severity),)
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

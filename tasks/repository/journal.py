@@ -13,6 +13,7 @@ from tasks.repository.store import Store
 Row = dict[str, Any]
 _SUFFIX = ".jsonl"
 _TRIES = 5
+_LINES_AT_ONCE = 1000
 
 
 def append(store: Store, system: str, stream: str, rows: Sequence[Row], run_id: str) -> str:
@@ -36,15 +37,23 @@ def fold(store: Store, system: str, stream: str, key_fields: Sequence[str], sinc
 
 
 def read(store: Store, system: str, stream: str, since: datetime | None = None) -> Iterator[Row]:
-    """All rows of a stream in order of their time, also those that stand there twice; the rest as in `fold`."""
+    """All rows of a stream in order of their time, also those that stand there twice; the rest as in `fold`.
+
+    They are read object by object as they are asked for, so that no more than one is held.
+    """
     folder = f"{_folder(system, stream)}/"
     after = "" if since is None else f"{folder}{since.astimezone(UTC):%Y/%m/%d}/"
-    for _ in range(_TRIES):
-        keys = [item.key for item in store.list(folder, after=after)]
+    misses = 0
+    while misses < _TRIES:
         try:
-            return iter([row for key in keys for row in _read(store, key)])
+            for key in [item.key for item in store.list(folder, after=after)]:
+                yield from _read(store, key)
+                after, misses = key, 0
         except MissingError:
-            continue  # it was compacted between the listing and the reading: what holds its rows is listed now
+            # It was compacted after it was listed: what holds its rows now sorts behind it, see `compact_day`.
+            misses += 1
+        else:
+            return
     raise CorruptError(f"objects below {folder} vanish while they are read; look at what deletes them")
 
 
@@ -94,9 +103,11 @@ def _lines(rows: Sequence[Row]) -> bytes:
     return b"".join(json.dumps(row, sort_keys=True).encode() + b"\n" for row in rows)
 
 
-def _read(store: Store, key: str) -> list[Row]:
+def _read(store: Store, key: str) -> Iterator[Row]:
+    lines = store.get(key).splitlines()
     try:
-        # All lines by one call: line by line, half of the time goes into the calls.
-        return list(json.loads(b"[" + b",".join(store.get(key).splitlines()) + b"]"))
+        # Many lines by one call: line by line, half of the time goes into the calls.
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            yield from json.loads(b"[" + b",".join(lines[start : start + _LINES_AT_ONCE]) + b"]")
     except ValueError:
         raise CorruptError(f"{key} of the journal cannot be read; remove it or restore it") from None

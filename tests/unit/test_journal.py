@@ -180,6 +180,17 @@ def test_who_reads_while_a_day_is_compacted_gets_all_rows(store, monkeypatch):
     assert [row["n"] for row in journal.fold(store, "acme", "plans", ["n"])] == ["a.jsonl", "b.jsonl"]
 
 
+def test_a_reader_who_is_underway_while_days_are_compacted_misses_no_row(store):
+    for age in (30, 20, 10):
+        put_rows(store, "plans", age, "a.jsonl", "b.jsonl")
+    found = journal.read(store, "acme", "plans")
+    read = [next(found) for _ in range(3)]  # the first day, and a half of the second
+    compaction.compact_past_days(store, "acme", NOW.date())
+    read += found
+    seen = list(dict.fromkeys((row["age"], row["n"]) for row in read))
+    assert seen == [(age, name) for age in (30, 20, 10) for name in ("a.jsonl", "b.jsonl")]
+
+
 def test_a_damaged_object_is_named(store):
     key = journal.append(store, "acme", "samples", [{"n": 1}], "00000001")
     store.put(key, store.get(key)[:-3])

@@ -1,10 +1,13 @@
 """The ledger's promises, under random histories: first seen, deadlines, what closes, what comes back."""
 
+import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.base.errors import CorruptError
 from tasks.base.findings import Finding, Scan, ScanState, Severity, identity_of
 from tasks.base.security import Exemption
 from tasks.base.system import System
@@ -266,6 +269,35 @@ def test_a_finding_that_stays_is_stored_once(tmp_path):
         Book(LocalStore(tmp_path), "acme").record(*scan(START + days * DAY, finding()))
     stored = b"".join(path.read_bytes() for path in sorted(tmp_path.rglob("*.jsonl")))
     assert stored.count(b"openssl") == 1
+
+
+def test_a_scan_that_finds_again_what_is_known_takes_no_room_of_its_own(tmp_path):
+    store, known = LocalStore(tmp_path), [finding(rule=f"CVE-{number}") for number in range(1000)]
+
+    def held_bytes(days):
+        for day in days:
+            Book(store, "acme").record(*scan(START + day * DAY, *known))
+        tracemalloc.start()
+        book = Book(store, "acme")
+        entries = fold(book.scans(), due_time(system()))
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(entries) == len(known)
+        return held
+
+    once = held_bytes(range(1))
+    # A reference for each observation would be 8,000 bytes for each scan.
+    assert (held_bytes(range(1, 11)) - once) / 10 < 2000
+
+
+def test_a_finding_that_scans_name_and_nobody_holds_is_told_and_not_passed_over(tmp_path):
+    book = Book(LocalStore(tmp_path), "acme")
+    book.record(*scan(START, finding()))
+    first = next(tmp_path.rglob("*.jsonl"))
+    book.record(*scan(START + DAY, finding()))
+    first.unlink()
+    with pytest.raises(CorruptError, match="lacks what scans of trivy image app name; restore acme/history/findings"):
+        Book(LocalStore(tmp_path), "acme")
 
 
 def exemption(ends, **patterns):
