@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import psycopg
-from psycopg import sql
 from pydantic import Field
 
 from tasks.base.words import CheckResult, Frozen, Verdict
@@ -197,11 +196,6 @@ def _untested(database: str, version: int) -> CheckResult:
         message=f"PostgreSQL {version // 10000} is untested, {OLDEST_TESTED} to {NEWEST_TESTED} are; "
         "read the plan before you let it run",
     )
-
-
-def qualified(schema: str, name: str) -> sql.Composed:
-    """The name for a statement."""
-    return sql.SQL("{}.{}").format(sql.Identifier(schema), sql.Identifier(name))
 
 
 def _model(model: type[Row], row: tuple[object, ...]) -> Row:

@@ -15,7 +15,7 @@ from tasks.postgres import queries
 from tasks.postgres.connection import lost
 from tasks.postgres.inspect.bloat import Baseline
 from tasks.postgres.inspect.measuring import measure
-from tasks.postgres.inspect.relations import Index, ServerFacts, qualified
+from tasks.postgres.inspect.relations import Index, ServerFacts
 from tasks.postgres.maintain import statements
 from tasks.postgres.maintain.gates import closed, disk_closed, watching
 from tasks.postgres.maintain.history import Outcome
@@ -154,7 +154,7 @@ def _drop(session: Session, names: list[tuple[str, str]], seconds: float) -> str
     _set(session, "statement_timeout", f"{max(1, int(seconds * 1000))}ms")
     try:
         for schema, name in names:
-            statement = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(qualified(schema, name))
+            statement = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(schema, name))
             try:
                 session.execute(statement)
             except psycopg.errors.QueryCanceled:

@@ -6,7 +6,6 @@ from typing import LiteralString
 from psycopg import sql
 
 from tasks.base.maintenance import MaintenancePolicy
-from tasks.postgres.inspect.relations import qualified
 from tasks.postgres.maintain.plan import Action, Step
 
 _BUFFERS_SINCE, _ONLY_SINCE = 160000, 180000
@@ -16,7 +15,7 @@ FLUSH = sql.SQL("SELECT pg_logical_emit_message(true, 'nightshift', 'maintained'
 
 def statement(steps: Sequence[Step], policy: MaintenancePolicy, server_version_num: int) -> sql.Composed:
     """The statement that carries out steps on tables, all of one kind, or a single one on an index."""
-    step, targets = steps[0], [qualified(one.schema_name, one.name) for one in steps]
+    step, targets = steps[0], [sql.Identifier(one.schema_name, one.name) for one in steps]
     if step.action is Action.REINDEX:
         return sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(targets[0])
     if step.action is Action.DROP_LEFTOVER:
