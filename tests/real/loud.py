@@ -1,6 +1,5 @@
 """A server that writes down all that it can, on which passwords are rotated, and what the tests ask it."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +8,11 @@ import psycopg
 from prefect.client.orchestration import get_client
 from psycopg import sql
 
-from deployments.demo.servers import free_port
-from tasks.base import stopping
-from tasks.postgres.clients import embedded_binaries
-from tasks.postgres.server import LocalServer, server_folder
+from tasks.postgres.server import LocalServer
+from tests.real.servers import own_server
 
 OLD = "planted-old-password"
 LOUD = {
-    "fsync": "off",
     "logging_collector": "on",
     "log_destination": "csvlog,stderr",
     "log_directory": "log",
@@ -40,24 +36,13 @@ local all all trust
 @contextmanager
 def loud_postgres() -> Iterator[LocalServer]:
     """The server; it asks app, narrow and keeper for their passwords."""
-    binaries, folder = embedded_binaries(), server_folder(None)
-    assert binaries is not None
-    stopping.reset()
-    server = LocalServer(binaries, folder, free_port(), "postgres")
-    try:
-        server.create("UTF8", "C.UTF-8", LOUD)
-        (server.data / "pg_hba.conf").write_text(RULES)
-        server.start()
+    with own_server(LOUD, rules=RULES) as server:
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as session:
             session.execute("CREATE DATABASE shop")
             session.execute("CREATE EXTENSION pg_stat_statements")
             session.execute("CREATE ROLE app LOGIN; CREATE ROLE open LOGIN PASSWORD 'x'; CREATE ROLE narrow LOGIN")
             session.execute(f"CREATE ROLE keeper LOGIN PASSWORD '{OLD}'".encode())
         yield server
-    finally:
-        stopping.reset()
-        server.stop()
-        shutil.rmtree(folder)
 
 
 def set_password(server, role, password):

@@ -1,18 +1,13 @@
 """The audit of a server finds what was planted, and says what it may not read."""
 
-import shutil
-
 import psycopg
 import pytest
 
-from deployments.demo.servers import free_port
-from tasks.base import stopping
 from tasks.base.findings import ScanState, Severity
 from tasks.base.system import Database
 from tasks.postgres import accounts
 from tasks.postgres.audit import RULES, audit
-from tasks.postgres.clients import embedded_binaries
-from tasks.postgres.server import LocalServer, server_folder
+from tests.real.servers import own_server
 
 PLANTED = """
 CREATE ROLE audit_boss SUPERUSER LOGIN PASSWORD 'x' VALID UNTIL '2099-01-01';
@@ -98,19 +93,9 @@ def test_a_server_that_does_not_answer_is_a_failed_audit(planted):
 @pytest.fixture(scope="module")
 def telling():
     """A server of our own that counts statements, and that listens where only a lookup tells that it is this host."""
-    binaries, folder = embedded_binaries(), server_folder(None)
-    assert binaries is not None
-    stopping.reset()
-    server = LocalServer(binaries, folder, free_port(), "postgres")
-    options = {"fsync": "off", "shared_preload_libraries": "pg_stat_statements", "listen_addresses": "0x7f.1"}
-    try:
-        server.create("UTF8", "C.UTF-8", options)
-        server.start()
+    options = {"shared_preload_libraries": "pg_stat_statements", "listen_addresses": "0x7f.1"}
+    with own_server(options) as server:
         yield server
-    finally:
-        stopping.reset()
-        server.stop()
-        shutil.rmtree(folder)
 
 
 def test_a_server_that_takes_passwords_in_clear_is_told_rule_by_rule(telling):

@@ -3,23 +3,20 @@
 import csv
 import io
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import psycopg
 import pytest
 
-from deployments.demo.servers import free_port
 from tasks.base import stopping
 from tasks.base.words import Verdict
-from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.review.overtime import HEADER as ACTIVITY_HEADER
 from tasks.postgres.review.report import PerformanceResult
 from tasks.postgres.review.settings import SETTINGS_HEADER
-from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import write_system
 from tests.real.reviewing import artifacts, deadlock, listed, look_up, review, stored, told
+from tests.real.servers import own_server
 from tests.real.upkeep import holding, wait_until
 
 POLICY = {
@@ -42,19 +39,9 @@ VACUUM ANALYZE orders
 @pytest.fixture(scope="module")
 def counting():
     """A server of our own with pg_stat_statements: the tests' common one cannot load it without a restart."""
-    binaries, folder = embedded_binaries(), server_folder(None)
-    assert binaries is not None
-    stopping.reset()
-    server = LocalServer(binaries, folder, free_port(), "postgres")
-    try:
-        options = {"fsync": "off", "shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.max": "100"}
-        server.create("UTF8", "C.UTF-8", options)
-        server.start()
+    options = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.max": "100"}
+    with own_server(options) as server:
         yield server
-    finally:
-        stopping.reset()
-        server.stop()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Maintenance without Prefect, a clock that can be set, and second sessions that get in its way at a given moment."""
 
 import contextlib
-import shutil
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,15 +9,13 @@ import psycopg
 import pyrage
 import pytest
 
-from deployments.demo.servers import free_port
 from flows import _support
-from tasks.base import clock, stopping
+from tasks.base import clock
 from tasks.base.maintenance import Opening
-from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.maintain import database
 from tasks.postgres.maintain.database import Job
-from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import write_system
+from tests.real.servers import own_server
 
 # Small enough that an index of 20,000 rows matters.
 SMALL = {"index_bytes": 100_000, "connections": 1, "disk_bytes": 10**15}
@@ -37,18 +34,8 @@ def prefect_url():
 @pytest.fixture(scope="session")
 def server():
     """A PostgreSQL 18 apart from that of the other tests: it is restarted, and has standbys and slots."""
-    binaries, folder = embedded_binaries(), server_folder(None)
-    assert binaries is not None
-    server = LocalServer(binaries, folder, free_port(), "postgres")
-    stopping.reset()
-    try:
-        server.create("UTF8", "C.UTF-8", {"fsync": "off", "autovacuum_naptime": "1s", "max_prepared_transactions": "2"})
-        server.start()
+    with own_server({"autovacuum_naptime": "1s", "max_prepared_transactions": "2"}) as server:
         yield server
-    finally:
-        stopping.reset()
-        server.stop()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture
