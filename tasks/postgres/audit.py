@@ -36,9 +36,15 @@ RULES: Rules = {
     "md5-password": (Severity.HIGH, "the stored MD5 is enough to log in; set it again with scram-sha-256"),
     "hba-trust": (Severity.CRITICAL, "whoever reaches the server is let in without a password"),
     "hba-cleartext": (Severity.HIGH, "the password crosses the network in clear"),
-    "hba-password": (Severity.LOW, "the server gets the password in clear, over TLS or its socket"),
+    "hba-password": (Severity.LOW, "the server gets the password in clear, over TLS, its socket or loopback"),
+    "hba-ldap-cleartext": (
+        Severity.HIGH,
+        "the password goes on to the directory in clear: neither ldaptls nor ldaps",
+    ),
+    "hba-radius": (Severity.MEDIUM, "the password goes to another host, hidden by MD5 and a shared secret (RFC 2865)"),
     "hba-ident": (Severity.HIGH, "the client's own host says who it is"),
     "hba-error": (Severity.MEDIUM, "the rule cannot be read: the server would refuse this file at its next reload"),
+    "hba-without-effect": (Severity.LOW, "it never holds as the server is set up or built: a later rule decides"),
     "ssl-off": (Severity.HIGH, "the server listens beyond this host and offers no TLS"),
     "md5-encryption": (Severity.MEDIUM, "new passwords are stored as MD5"),
 }

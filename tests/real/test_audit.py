@@ -5,7 +5,7 @@ import pytest
 
 from tasks.base.findings import ScanState, Severity
 from tasks.base.system import Database
-from tasks.postgres import accounts
+from tasks.postgres import accounts, queries
 from tasks.postgres.audit import RULES, audit
 from tests.real.servers import own_server
 
@@ -39,8 +39,30 @@ def planted(shop):
             connection.execute(f"DROP ROLE audit_{role}".encode())
 
 
+# Options of ldap, what pg_hba_file_rules of Debian's PostgreSQL 15.18 showed of them, and whether it asks in clear.
+BEGIN, END = "ldapserver=dir.example", ("ldapprefix=uid=", "ldapscope=2")
+URL = ("ldapport=636", "ldapscheme=ldaps", "ldapbasedn=dc=x", "ldapsearchattribute=uid", "ldapscope=2")
+BOUND = ("ldapbasedn=dc=x", "ldapbindpasswd=unseen41-bind", "ldapscope=2")
+DIRECTORIES = {
+    "plain": (f'{BEGIN} ldapprefix="uid="', (BEGIN, *END), True),
+    "bound": (f'{BEGIN} ldapbasedn="dc=x" ldapbindpasswd=unseen41-bind', (BEGIN, *BOUND), True),
+    "far": ('ldapserver="::1 dir.example" ldapprefix="uid="', ("ldapserver=::1 dir.example", *END), True),
+    "tls": (f'{BEGIN} ldaptls=1 ldapprefix="uid="', (BEGIN, "ldaptls=true", *END), False),
+    "scheme": (f'{BEGIN} ldapscheme=ldaps ldapprefix="uid="', (BEGIN, "ldapscheme=ldaps", *END), False),
+    "url": ('ldapurl="ldaps://dir.example/dc=x?uid?sub"', (BEGIN, *URL), False),
+    "here": ('ldapserver=localhost ldapprefix="uid="', ("ldapserver=localhost", *END), False),
+}
+IN_CLEAR = {name for name, (_, _, in_clear) in DIRECTORIES.items() if in_clear}
+
+
 def found(scan):
     return {(finding.rule, finding.location.split(" (")[0]) for finding in scan.findings}
+
+
+def of_rules(scan):
+    """The findings of pg_hba.conf by their user, without those that hold for everybody."""
+    parted = [(rule, thing.split()[2]) for rule, thing in found(scan) if rule.startswith("hba-") and " all " in thing]
+    return {(rule, user) for rule, user in parted if user != "all"}
 
 
 def test_what_was_planted_is_found_with_its_severity(planted):
@@ -101,10 +123,13 @@ def telling():
 def test_a_server_that_takes_passwords_in_clear_is_told_rule_by_rule(telling):
     rules = telling.data / "pg_hba.conf"
     before = rules.read_text()
+    radius = "radius radiusservers=10.0.0.1 radiussecrets=unseen41-first"
     lines = (
-        "host all ann 10.0.0.0/8 password", "host all ben 10.0.0.0/8 radius radiusservers=10.0.0.1 radiussecrets=x",
-        "hostssl all cleo 10.0.0.0/8 pam", "local all dora password", "host all eve 10.0.0.0/8 ident",
-        "host all fay 10.0.0.0/8 scram-sha-256", "host all gus nonsense",
+        "host all ann 10.0.0.0/8 password", f"host all ben 10.0.0.0/8 {radius}", "hostssl all cleo 10.0.0.0/8 trust",
+        "local all dora password", "host all eve 10.0.0.0/8 ident", "host all fay 10.0.0.0/8 scram-sha-256",
+        "host all gus 127.evil.example password", "host all hal ::1/128 password", "host all ida 127.0.0.1/32 ident",
+        "local all jan ident", "local all kim peer", "host all lou 10.0.0.0/8 reject", "host all max all trust",
+        "host all nan nonsense", f"host all oz 10.0.0.0/8 {radius} unseen41-second",
     )  # fmt: skip
     rules.write_text(before + "\n".join(lines) + "\n")
     dsn = psycopg.conninfo.make_conninfo(telling.dsn("postgres"), options="-c password_encryption=md5")
@@ -112,15 +137,35 @@ def test_a_server_that_takes_passwords_in_clear_is_told_rule_by_rule(telling):
         scan = audit(Database(name="shop", dsn=dsn))
     finally:
         rules.write_text(before)
-    names = ("ann", "ben", "cleo", "dora", "eve", "fay")
-    seen = {(rule, name) for rule, thing in found(scan) for name in names if name in thing}
     assert scan.state is ScanState.FINDINGS, scan.reason
-    assert {(rule, name) for rule, name in seen if rule.startswith("hba")} >= {
-        ("hba-cleartext", "ann"), ("hba-cleartext", "ben"), ("hba-password", "dora"), ("hba-ident", "eve"),
+    assert of_rules(scan) == {
+        ("hba-cleartext", "ann"), ("hba-cleartext", "ben"), ("hba-radius", "ben"), ("hba-without-effect", "cleo"),
+        ("hba-password", "dora"), ("hba-ident", "eve"), ("hba-cleartext", "gus"), ("hba-password", "hal"),
+        ("hba-trust", "max"),
     }  # fmt: skip
-    assert not [rule for rule, name in seen if name == "fay"]
-    # The wheel's server has no TLS and no PAM: to it such a line is an error, and is told as one.
-    assert {rule for rule, _ in found(scan)} >= {"hba-error", "ssl-off", "md5-encryption"}
+    first = len(before.splitlines()) + 1
+    assert {one.location for one in scan.findings if one.rule == "hba-error"} == {
+        f"pg_hba.conf line {first + 13} (end-of-line before authentication method)",
+        f"pg_hba.conf line {first + 14} (authentication option not in name=value format)",
+    }
+    assert "unseen41" not in repr(scan)
+    assert {rule for rule, _ in found(scan)} >= {"ssl-off", "md5-encryption"}
+
+
+def test_a_directory_that_is_asked_without_tls_gets_the_password_in_clear(telling):
+    """By the rows of a server that speaks LDAP, which that of the wheel does not; tests/soak has the real one."""
+    recorded = b"pg_temp.recorded_rules"
+    with psycopg.connect(telling.dsn("postgres"), autocommit=True) as session:
+        session.execute(b"CREATE TABLE " + recorded + b" AS TABLE pg_hba_file_rules WITH NO DATA")
+        columns = b" (type, database, user_name, address, netmask, auth_method, options)"
+        values = b" VALUES ('host', '{all}', %s, '10.0.0.0', '255.0.0.0', 'ldap', %s)"
+        for name, (_, shown, _) in DIRECTORIES.items():
+            session.execute(b"INSERT INTO " + recorded + columns + values, ([name], list(shown)))
+        query = queries.load("audit/access_rules").replace(b"pg_catalog.pg_hba_file_rules", recorded)
+        rows = session.execute(query).fetchall()
+    assert {thing.split()[2] for rule, thing, _ in rows if rule == "hba-ldap-cleartext"} == IN_CLEAR
+    assert {thing.split()[2] for rule, thing, _ in rows if rule == "hba-cleartext"} == set(DIRECTORIES)
+    assert "unseen41" not in repr(rows)
 
 
 def test_a_role_that_nobody_uses_is_told_only_when_the_server_can_tell(telling):
