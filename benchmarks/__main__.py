@@ -28,7 +28,8 @@ ROUNDS = 3
 BYTES_PER_ROW = 458
 # By how the row's name begins.
 MEMORY_BUDGETS_MB = {
-    "access-log": 120, "backup": 300, "capacity-report": 700, "ledger-fold": 700, "ledger-report": 1100,
+    "access-log": 120, "backup": 300, "capacity-report": 700, "json-access-log": 200, "ledger-fold": 700,
+    "ledger-report": 1100,
 }  # fmt: skip
 
 
@@ -117,10 +118,14 @@ def rows(prepared: Bench) -> list[Row]:
             "capacity-report-growth", 1.0, lambda: capacity.report(prepared.folder, 500),
             lambda: times(10, capacity.report(prepared.folder, 50)),
         ),
-        # 1,000,000 lines, and three times as many in no more memory; a plain read only counts lines.
+        # 1,000,000 lines, also in JSON, and three times as many in no more memory; a plain read only counts lines.
         Row(
             "access-log", 10.0, lambda: access_log.review(prepared.folder, 1),
             lambda: access_log.read(prepared.folder),
+        ),
+        Row(
+            "json-access-log", 10.0, lambda: access_log.review_json(prepared.folder),
+            lambda: access_log.read(prepared.folder, "access.json"),
         ),
         Row(
             "access-log-growth", 1.15, lambda: access_log.review(prepared.folder, 3),

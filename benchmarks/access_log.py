@@ -1,5 +1,6 @@
 """The review of an access log against a plain read of the same file in Python, both on one core."""
 
+import json
 import random
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -23,31 +24,49 @@ def review(folder: Path, files: int) -> Cost:
     written = _write(folder / "access" / "access.log")
     # Rotated files are others by their inodes: hard links would be one file that is read once.
     for number in range(1, files):
-        if not (copy := written.with_name(f"access.log.{number}")).exists():
+        if not (copy := written.with_name(f"{written.name}.{number}")).exists():
             shutil.copyfile(written, copy)
-    pattern = f"{written}*" if files > 1 else str(written)
-    return engine({"work": "review_log", "files": pattern, "since": DAY.isoformat(), "lines": files * LINES})
+    return _review(f"{written}*" if files > 1 else written, files * LINES)
 
 
-def read(folder: Path) -> Cost:
+def review_json(folder: Path) -> Cost:
+    """The review of a log with the same requests in JSON."""
+    return _review(_write(folder / "access" / "access.json", as_json=True), LINES)
+
+
+def read(folder: Path, name: str = "access.log") -> Cost:
     """What anybody would write: for line in file, counting."""
-    path = _write(folder / "access" / "access.log")
+    path = _write(folder / "access" / name, as_json=name.endswith(".json"))
     return engine({"work": "read_lines", "path": str(path), "lines": LINES})
 
 
-def _write(path: Path) -> Path:
-    """A day of made traffic, nginx's combined format: a third of the paths have an id, a fifth a query, 1 % attack."""
+def _review(pattern: Path | str, lines: int) -> Cost:
+    return engine({"work": "review_log", "files": str(pattern), "since": DAY.isoformat(), "lines": lines})
+
+
+def _write(path: Path, *, as_json: bool = False) -> Path:
+    """A day of made traffic as nginx writes it: a third of the paths have an id, a fifth a query, 1 % attack."""
     if path.exists():
         return path
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     chosen = random.Random(20261121)  # noqa: S311
     with path.open("w", encoding="ascii") as file:
         for number in range(LINES):
             moment = DAY + timedelta(seconds=number * 86400 / LINES)
+            source = f"203.0.{chosen.randrange(256)}.{chosen.randrange(256)}"
+            request, status = f"GET {_path(chosen)} HTTP/1.1", chosen.choice(_STATUS)
+            size, agent = chosen.randrange(90000), chosen.choice(_AGENTS)
+            if as_json:
+                fields = {
+                    "time_iso8601": moment.isoformat(timespec="seconds"), "remote_addr": source, "remote_user": "",
+                    "request": request, "status": f"{status}", "body_bytes_sent": f"{size}",
+                    "http_referer": "https://shop.example/", "http_user_agent": agent,
+                }  # fmt: skip
+                file.write(json.dumps(fields) + "\n")
+                continue
             file.write(
-                f"203.0.{chosen.randrange(256)}.{chosen.randrange(256)} - - [{moment:%d/%b/%Y:%H:%M:%S +0000}] "
-                f'"GET {_path(chosen)} HTTP/1.1" {chosen.choice(_STATUS)} {chosen.randrange(90000)} '
-                f'"https://shop.example/" "{chosen.choice(_AGENTS)}"\n'
+                f"{source} - - [{moment:%d/%b/%Y:%H:%M:%S +0000}] "
+                f'"{request}" {status} {size} "https://shop.example/" "{agent}"\n'
             )
     return path
 

@@ -6,7 +6,7 @@ What many lines tell alike is counted in columns of a block at a time; odd lines
 import numpy as np
 
 from tasks.base.log_review import LogSource
-from tasks.logs.access_json import from_json
+from tasks.logs.access_json import from_json, requests_of
 from tasks.logs.access_text import Block, from_text
 from tasks.logs.paths import shown_attack
 from tasks.logs.request_groups import RequestGroups, request_path, without_numbers
@@ -29,7 +29,10 @@ class AccessLog:
         """Count the lines of a block, the last of which has its end."""
         requests, others = Block(block).requests()
         self._count(requests)
-        for line in others:
+        objects, odd = requests_of([line for line in others if line[:1] == b"{"], self._zone)
+        for columns in objects:
+            self._count(columns)
+        for line in (*odd, *(line for line in others if line[:1] != b"{")):
             self._one(line)
 
     def _count(self, requests: Requests) -> None:

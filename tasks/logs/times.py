@@ -1,7 +1,7 @@
 """The times that lines begin with, as seconds since 1970: ISO 8601, RFC 3164, and nginx's own."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -54,16 +54,21 @@ def seconds_of(text: str, zone: str) -> float | None:
     return seconds if 0 < seconds < 1e11 else None
 
 
+def _iso(year: str, month: str, day: str, hour: str, minute: str, second: str, *where: str | None) -> float | None:
+    """A moment by its parts; `where` is its offset, None where it tells none, and the zone of those."""
+    begin = _minute(year, month, day, hour, minute, *where)
+    # A leap second counts as the one before.
+    return None if begin is None else begin + min(59, int(second))
+
+
 @lru_cache(maxsize=4096)
-def _iso(
-    year: str, month: str, day: str, hour: str, minute: str, second: str, offset: str | None, zone: str
-) -> float | None:
+def _minute(year: str, month: str, day: str, hour: str, minute: str, offset: str | None, zone: str) -> float | None:
+    """When that minute begins: a log has many lines of one, and no zone changes its offset inside of one."""
     try:
-        # A leap second counts as the one before.
-        wall = datetime(int(year), int(month), int(day), int(hour), int(minute), min(59, int(second)))  # noqa: DTZ001
+        wall = datetime(int(year), int(month), int(day), int(hour), int(minute))  # noqa: DTZ001
         if offset is None:
             return wall.replace(tzinfo=ZoneInfo(zone)).timestamp()
-        return wall.replace(tzinfo=ZoneInfo("UTC")).timestamp() - _offset_seconds(offset)
+        return wall.replace(tzinfo=UTC).timestamp() - _offset_seconds(offset)
     except (ValueError, OverflowError):
         return None
 

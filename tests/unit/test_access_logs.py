@@ -4,13 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.base.log_review import LogKind
+from tasks.logs.access_json import from_json, requests_of
 from tasks.logs.attacks import ATTACKS
 from tasks.logs.paths import AttackPaths, normalised, path_of
 from tasks.logs.request_groups import _PIECE, without_numbers
+from tasks.logs.requests import Request
 from tests.unit.made_logs import IRREGULAR, combined, failed, hours_of, read
 
 
@@ -68,6 +70,67 @@ def test_json_access_logs_say_the_same(tmp_path, line):
     _, tally = read(tmp_path, LogKind.ACCESS, json.dumps(line) + "\n")
     assert tally.paths.counts == {("/orders/:id", 404): 1}
     assert (tally.reviewed, tally.malformed) == (1, 0)
+
+
+VALUES = {
+    "time_iso8601": ["2026-11-21T03:00:01+00:00", "2026-11-21T23:30:00.5-01:00", "yesterday", ""],
+    "msec": ["1795230001.123", 1795230001, 1795230001.5, None],
+    "remote_addr": ["203.0.113.9", "", None],
+    "client": ["192.0.2.1", ["192.0.2.1"]],
+    "remote_user": ["ada", "-", "\xfc", 7],
+    "status": ["404", 200, 401, 401.5, "4o4", 99, None],
+    "request": [
+        "GET /orders/4711?a=1 HTTP/1.1",
+        "POST /login HTTP/1.1",
+        "GET /.env HTTP/1.1",
+        "/b",
+        "GET ",
+        "\n x",
+        "",
+    ],
+    "method": ["POST", None],
+    "uri": ["/token", "/a?b", ""],
+    "other": [{"status": 500}, [1], "\ud800", 10**400],
+}
+# Most have what a request needs, each may have any other thing.
+WHOLE = {"time_iso8601": "2026-11-21T03:00:01+00:00", "status": "404", "request": "GET /a HTTP/1.1"}
+OBJECTS = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in VALUES.items()}).map(
+    lambda value: WHOLE | value
+)
+ODD_LINES = st.sampled_from(
+    ["{", "}", '{"status": 200', '{"status": 1}{"status": 2}', '{"a": "\x01"}', "{}", "x}", "[]"]
+)
+
+
+@example(
+    [(json.dumps(value), 40) for value in (*JSON_LINES, WHOLE | {"request": "/b"}, WHOLE | {"remote_user": "ada"})]
+)
+@given(st.lists(st.tuples(st.one_of(OBJECTS.map(json.dumps), ODD_LINES), st.sampled_from([1, 40])), max_size=6))
+def test_json_lines_are_understood_alike_whether_many_or_one_is_read_at_a_time(texts):
+    lines = [text.encode() for text, times in [*texts, (json.dumps(JSON_LINES[0]), 40)] for _ in range(times)]
+    columns, others = requests_of(lines, "UTC")
+    many = [request for requests in columns for request in one_by_one(requests)]
+    assert many, "the usual lines are read many at a time"
+    found = [*many, *(from_json(line, "UTC") for line in others)]
+    assert sorted(map(seen, found)) == sorted(seen(from_json(line, "UTC")) for line in lines)
+
+
+def one_by_one(requests):
+    columns = zip(requests.begins, requests.ends, requests.seconds, requests.status, requests.rows, strict=True)
+    for begin, end, at, status, row in columns:
+        yield Request(at, status, *requests.who(row), requests.text[begin:end])
+
+
+def seen(request):
+    return () if request is None else (int(request.at), *request[1:])
+
+
+def test_a_broken_line_takes_no_other_with_it_and_one_that_is_not_utf_8_is_read(tmp_path):
+    good = (json.dumps(JSON_LINES[0]) + "\n").encode()
+    strange = good.replace(b"orders", b"\xff").replace(b"GET", b"PUT")
+    reading, tally = read(tmp_path, LogKind.ACCESS, good * 100 + good[:40] + b"\n" + strange * 3 + good * 100)
+    assert (tally.reviewed, tally.malformed, reading.not_utf8, reading.lines) == (203, 1, 3, 204)
+    assert tally.paths.counts["/orders/:id", 404] == 200
 
 
 @given(st.lists(st.sampled_from(["/a", "/b?x=1", "/orders/7", "/.env", "/login"]), max_size=40), st.data())
