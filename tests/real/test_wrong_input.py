@@ -166,18 +166,34 @@ def test_a_too_old_client(acme, shop, tmp_path):
     assert "install postgresql-client-18 or set backup.binaries" in text
 
 
-def test_a_failing_program_says_what_matters(acme, shop, tmp_path, system):
+def failing_dump(folder, *said):
+    """Client programs, of which pg_dump says this and fails; it counts its calls in a file beside it."""
     for name in ("pg_dumpall", "pg_restore"):
-        (tmp_path / name).symlink_to(embedded_binaries() / name)
-    program = tmp_path / "pg_dump"
+        (folder / name).symlink_to(embedded_binaries() / name)
+    program = folder / "pg_dump"
     program.write_text(
         f"#!{sys.executable}\nimport sys\n"
         "if '--version' in sys.argv: sys.exit(print('pg_dump (PostgreSQL) 18.1'))\n"
-        "print('pg_dump: warning: chatter', 'pg_dump: error: could not write: disk quota', 'pg_dump: detail: long',"
-        " sep='\\n', file=sys.stderr)\nsys.exit(1)\n"
+        f"open({str(folder / 'calls')!r}, 'a').write('x')\n"
+        f"print(*{said!r}, sep='\\n', file=sys.stderr)\nsys.exit(1)\n"
     )
     program.chmod(0o755)
-    acme(shop, backup={"binaries": str(tmp_path)})
+    return {"binaries": str(folder)}
+
+
+def test_a_dump_that_is_overtaken_each_time_says_what_stands_in_its_way(acme, shop, tmp_path, system):
+    said = "pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout"
+    acme(shop, backup=failing_dump(tmp_path, said))
+    text = sentence_of(database_backup, "acme")
+    assert "each of 5 snapshots was overtaken by a session that waits to change a table" in text
+    assert "statement timeout" not in text
+    assert len((tmp_path / "calls").read_text()) == 5
+    assert nothing_is_stored(system)
+
+
+def test_a_failing_program_says_what_matters(acme, shop, tmp_path, system):
+    said = "pg_dump: warning: chatter", "pg_dump: error: could not write: disk quota", "pg_dump: detail: long"
+    acme(shop, backup=failing_dump(tmp_path, *said))
     text = sentence_of(database_backup, "acme")
     assert "pg_dump ended with exit code 1: pg_dump: error: could not write: disk quota" in text
     assert "chatter" not in text

@@ -57,7 +57,7 @@ def back_up(
         end_orphans(subject)
         oldest = utc_now() - timedelta(hours=policy.unfinished_after_hours)
         catalog.sweep(store, system, database.name, oldest, run_id)
-        for attempt in range(_SNAPSHOTS):
+        for _ in range(_SNAPSHOTS):
             with exported_snapshot(database, f"nightshift:backup:{run_id}", policy.fingerprint.connections) as snapshot:
                 clients = find_clients(snapshot.facts.server_version_num, policy.binaries)
                 try:
@@ -66,9 +66,14 @@ def back_up(
                             system, database, policy, store, run_id, lock, snapshot, clients, on_progress
                         )
                 except ToolFailedError as error:
-                    if not archive.overtaken(error) or attempt == _SNAPSHOTS - 1:
+                    if not archive.overtaken(error):
                         raise
-    raise AssertionError("the last attempt returns or raises")
+    raise ToolFailedError(
+        f"'{database.name}' was not backed up: each of {_SNAPSHOTS} snapshots was overtaken by a session that waits to "
+        "change a table (TRUNCATE, ALTER, DROP); look for it in pg_stat_activity, where wait_event_type = 'Lock', and "
+        "start the run again",
+        retryable=True,
+    )
 
 
 @contextmanager
