@@ -45,7 +45,7 @@ def review_all(run: _support.Run, book: Book) -> ReviewResult:
         **run.facts(),
         checks=tuple(checks_of(review, digest)),
         rows=tuple(rows_of(review)),
-        to_do=tuple(things_to_do(review)),
+        to_do=tuple(things_to_do(review, digest)),
     )
 
 

@@ -23,6 +23,7 @@ FLOW = "access_review"
 def access_review(
     system: str,
     sign_off: str = "",
+    sha256: str = "",
     decision: Decision = "",
     signed_by: str = "",
     inactive: tuple[str, ...] = (),
@@ -34,6 +35,7 @@ def access_review(
     Args:
         system: Name of the system, as its file in deployments/systems is called.
         sign_off: Id of the review that is signed by this run; empty to make a new review.
+        sha256: SHA-256 that the report of the review told; refused when the stored one has another; with sign_off.
         decision: approve, approve-partly (what was seen of an incomplete review) or reject; with sign_off.
         signed_by: Who has read the list and decides; with sign_off.
         inactive: Accounts of the review that nobody needs any more, as its column 'account' names them; with sign_off.
@@ -43,7 +45,9 @@ def access_review(
     with _support.begin(FLOW, system) as run:
         book, days = Book(run.store, run.system.name), run.system.access.sign_off_days
         if sign_off:
-            request = Request(review_id=sign_off, decision=decision, signed_by=signed_by, inactive=inactive, note=note)
+            request = Request(
+                review_id=sign_off, sha256=sha256, decision=decision, signed_by=signed_by, inactive=inactive, note=note
+            )
             check = sign(book, request, run.started_at, run.run_id)
             return _support.conclude(run, ReviewResult(**run.facts(), checks=(check,)))
         if remind:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from tasks.access.models import Gap, Line, Review
 from tasks.access.review import changes
+from tasks.access.signing import sign_command
 from tasks.base.clock import iso
 from tasks.base.words import CheckResult, FlowResult, Verdict
 
@@ -55,9 +56,9 @@ def checks_of(review: Review, digest: str) -> list[CheckResult]:
     return told
 
 
-def things_to_do(review: Review) -> list[str]:
+def things_to_do(review: Review, digest: str) -> list[str]:
     """What a person does with the list, first things first."""
-    command = f"nightshift run access_review system={review.system} sign_off={review.review_id} signed_by=NAME"
+    command = sign_command(review, digest)
     settle = [f"{gap.scope}: {gap.reason}" for gap in review.gaps]
     if settle:
         return [*settle, f"review again; what was seen alone is signed by: {command} decision=approve-partly"]

@@ -7,7 +7,7 @@ from pydantic import Field
 from tasks.access.book import Book
 from tasks.access.models import Decision, Review, SignOff
 from tasks.base.clock import iso
-from tasks.base.errors import ConfigurationError, RefusedError
+from tasks.base.errors import ConfigurationError, CorruptError, RefusedError
 from tasks.base.words import CheckResult, Frozen, Verdict
 
 _NAMED = 3
@@ -17,6 +17,7 @@ class Request(Frozen):
     """What a person says about a review."""
 
     review_id: str
+    sha256: str = Field(default="", description="Of the review that was read, as its report tells; empty: not held")
     decision: Decision
     signed_by: str
     inactive: tuple[str, ...] = Field(description="Accounts as the review names them, SCOPE/NAME")
@@ -26,10 +27,16 @@ class Request(Frozen):
 def sign(book: Book, request: Request, at: datetime, run_id: str) -> CheckResult:
     """Record the decision, durably, and say what it means.
 
-    Raises MissingError for an unknown review; RefusedError for one that is not the newest, for approving what was not
-    seen whole, and for a rejection that names inactive accounts; ConfigurationError for what is said wrong.
+    Raises MissingError for an unknown review; CorruptError for one that is not as it was read; RefusedError for one
+    that is not the newest, for approving what was not seen whole, and for a rejection that names inactive accounts;
+    ConfigurationError for what is said wrong.
     """
     review, digest = book.review(request.review_id)
+    if request.sha256 and request.sha256 != digest:
+        raise CorruptError(
+            f"the review {review.review_id} has the SHA-256 {digest}, not {request.sha256} as it was read; compare it "
+            "with the store's versions, or review again"
+        )
     _allowed(book, review, request)
     decided = SignOff(
         review_id=review.review_id,
@@ -49,6 +56,8 @@ def sign(book: Book, request: Request, at: datetime, run_id: str) -> CheckResult
         "reject": "put right what is wrong in it, then review again",
     }[request.decision]
     message = f"{request.signed_by} signed '{request.decision}' for the review with SHA-256 {digest}: {meant}"
+    if own := _accounts_of(request.signed_by, review):
+        message += f"; who signed is reviewed by it too ({', '.join(own)}): let another one look at that"
     command = ""
     if request.inactive:
         message += f"; {len(request.inactive)} accounts are confirmed as inactive, see what disabling them would do"
@@ -75,6 +84,7 @@ def waiting_check(book: Book, system: str, now: datetime, sign_off_days: int) ->
         signed = f"by {decided.signed_by} on {iso(decided.at)}" if decided else ""
         return _result(system, Verdict.OK, f"the newest review, {reviews[-1].review_id}, is signed {signed}")
     newest, waits = open_ones[-1], now - open_ones[0].made_at
+    _, digest = book.review(newest.review_id)
     late = waits > timedelta(days=sign_off_days)
     decided = book.sign_off(newest.review_id)
     said = f", which {decided.signed_by} signed '{decided.decision}'" if decided else ""
@@ -86,13 +96,25 @@ def waiting_check(book: Book, system: str, now: datetime, sign_off_days: int) ->
         message += f"; it cannot be approved, for it did not see everything: {_gaps(newest)}"
     elif decided is not None:
         message += "; review again"
-    return _result(system, Verdict.FAIL if late else Verdict.WARN, message, _command(system, newest, decided))
+    return _result(system, Verdict.FAIL if late else Verdict.WARN, message, _command(system, newest, digest, decided))
 
 
-def _command(system: str, newest: Review, decided: SignOff | None) -> str:
+def _command(system: str, newest: Review, digest: str, decided: SignOff | None) -> str:
     if decided is not None or not newest.is_complete:
         return f"nightshift run access_review system={system}"
-    return f"nightshift run access_review system={system} sign_off={newest.review_id} signed_by=NAME decision=approve"
+    return f"{sign_command(newest, digest)} decision=approve"
+
+
+def sign_command(review: Review, digest: str) -> str:
+    """How a review that was read is signed: it names what was read, so that a changed one is not signed."""
+    command = f"nightshift run access_review system={review.system} sign_off={review.review_id}"
+    return f"{command} sha256={digest} signed_by=NAME"
+
+
+def _accounts_of(person: str, review: Review) -> list[str]:
+    """Accounts of the review that are called like the one who signs; names that differ otherwise cannot be told."""
+    wanted = person.strip().casefold()
+    return [line.name for line in review.lines if line.account.name.casefold() in (wanted, wanted.split("@")[0])]
 
 
 def _allowed(book: Book, review: Review, request: Request) -> None:

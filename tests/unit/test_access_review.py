@@ -44,8 +44,10 @@ def review(store, number, *accounts, gaps=(), failed=(), scopes=(SCOPE,), findin
     return found
 
 
-def signed(store, number, decision="approve", by="maria", inactive=(), day=None):
-    request = Request(review_id=f"review{number}", decision=decision, signed_by=by, inactive=inactive, note="")
+def signed(store, number, decision="approve", by="maria", inactive=(), day=None, sha256=""):
+    request = Request(
+        review_id=f"review{number}", sha256=sha256, decision=decision, signed_by=by, inactive=inactive, note=""
+    )
     at = START + timedelta(days=number if day is None else day)
     return sign(Book(store, "acme"), request, at, f"run{number}")
 
@@ -132,12 +134,33 @@ def test_a_sign_off_names_the_review_by_its_hash_and_a_changed_review_is_found_o
         Book(store, "acme")
 
 
+def test_a_review_that_changed_between_reading_and_signing_is_not_signed(store, tmp_path):
+    review(store, 0, account("ada"))
+    (path,) = tmp_path.rglob("*-review0.json")
+    read = sha256(path.read_bytes()).hexdigest()
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b'"ada"', b'"eve"'))
+    with pytest.raises(CorruptError, match=f"not {read} as it was read"):
+        signed(store, 0, sha256=read)
+    assert Book(store, "acme").sign_off("review0") is None
+    path.write_bytes(path.read_bytes().replace(b'"eve"', b'"ada"'))
+    assert read in signed(store, 0, sha256=read).message
+
+
+def test_who_signs_is_told_when_the_review_is_about_the_signer_too(store):
+    review(store, 0, account("Maria"), account("mar"))
+    said = signed(store, 0, by="maria@example.org")
+    assert (said.verdict, "is reviewed by it too (postgres shop/Maria): let" in said.message) == (Verdict.OK, True)
+    assert "reviewed by it too" not in signed(store, 0, by="ben").message
+
+
 def test_an_unsigned_review_becomes_overdue_and_a_newer_one_takes_no_delay_back(store):
     assert waiting(store, 0).verdict is Verdict.SKIP
     review(store, 0, account("ada"))
     found = waiting(store, 5)
     assert found.verdict is Verdict.WARN
-    assert "sign_off=review0 signed_by=NAME decision=approve" in found.next_command
+    _, digest = Book(store, "acme").review("review0")
+    assert f"sign_off=review0 sha256={digest} signed_by=NAME decision=approve" in found.next_command
     review(store, 10, account("ada"))
     assert waiting(store, 16).verdict is Verdict.FAIL
     assert "16 days (limit 14); the newest is review10" in waiting(store, 16).message
