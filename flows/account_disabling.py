@@ -19,7 +19,7 @@ Outcome = tuple[list[CheckResult], list[dict[str, Any]]]
 def disable(run: _support.Run, name: str, roles: list[str], request: Request) -> Outcome:
     """Look at each role once more, then take LOGIN from it."""
     (database,) = run.databases([name])
-    return disable_roles(database, roles, run.system.name, run.store, run.run_id, request)
+    return disable_roles(database, roles, run.system, run.store, run.run_id, request)
 
 
 def _failed(name: str, error: Exception) -> Outcome:

@@ -19,6 +19,7 @@ class Confirmed(Frozen):
     reviewed_at: datetime
     signed_by: str
     names: tuple[str, ...] = Field(description="SCOPE/NAME each")
+    statements: dict[str, int] = Field(description="How many statements of them the review saw counted, by SCOPE/NAME")
 
     def of(self, scope: str) -> list[str]:
         """The names of the accounts in that scope."""
@@ -68,4 +69,9 @@ def confirmed(book: Book, review_id: str, accounts: Sequence[str]) -> Confirmed:
         reviewed_at=review.made_at,
         signed_by=decided.signed_by,
         names=names,
+        statements={
+            line.name: line.account.statements
+            for line in review.lines
+            if line.name in names and line.account.statements is not None
+        },
     )

@@ -23,6 +23,9 @@ class Account(Frozen):
     can_log_in: bool = Field(description="False: disabled, or without password, key and shell")
     last_seen: datetime | None = Field(default=None, description="When it was used at the latest, as far as is known")
     seen_by: str = Field(default="", description="What tells of its use, or why nothing does")
+    statements: int | None = Field(
+        default=None, description="How many of its statements the server had counted then; None: it counts none"
+    )
 
 
 class Seen(Frozen):

@@ -31,14 +31,19 @@ class Role(Frozen):
     own: bool = Field(description="This connection's own, or the server's first one: needed whoever uses it")
 
 
+class Use(Frozen):
+    """What is counted of one role."""
+
+    newest_since: datetime | None = Field(description="When its newest statement was first seen; from PostgreSQL 17 on")
+    calls: int = Field(description="How often its statements ran, those of all databases together")
+
+
 class Statements(Frozen):
     """What pg_stat_statements tells of who uses the server."""
 
     since: datetime = Field(description="When it began to count")
     evictions: int = Field(description="How often it threw statements out; then absence proves nothing")
-    roles: dict[str, datetime | None] = Field(
-        description="Roles with a statement; when their newest was first seen, known from PostgreSQL 17 on"
-    )
+    roles: dict[str, Use] = Field(description="Roles with a statement")
 
 
 def looks(system: System) -> list[tuple[str, Look]]:
@@ -107,12 +112,13 @@ def statements(session: Reader) -> Statements | str:
             info = sql.SQL(queries.load("review/statements_info").decode()).format(schema=place)
             evictions, since, *_ = cast(tuple[int, datetime | None], session.execute(info).fetchone())
             found = sql.SQL(queries.load("accounts/statements").decode()).format(schema=place)
-            rows = cast(list[tuple[str, datetime | None]], session.execute(found).fetchall())
+            rows = cast(list[tuple[str, datetime | None, int]], session.execute(found).fetchall())
     except (psycopg.errors.ObjectNotInPrerequisiteState, psycopg.errors.UndefinedTable):
         return "load pg_stat_statements by shared_preload_libraries, ALTER EXTENSION pg_stat_statements UPDATE"
     if since is None:
         return "pg_stat_statements does not say since when it counts; SELECT pg_stat_statements_reset()"
-    return Statements(since=since, evictions=evictions, roles=dict(rows))
+    roles = {name: Use(newest_since=newest, calls=calls) for name, newest, calls in rows}
+    return Statements(since=since, evictions=evictions, roles=roles)
 
 
 def _roles(session: Reader) -> tuple[list[Role], datetime]:
@@ -129,7 +135,7 @@ def _account(scope: str, role: Role, rights: list[str], use: Statements | str, n
     elif isinstance(use, str):
         told = f"no session now; {use}"
     elif role.name in use.roles:
-        last, told = use.roles[role.name], f"a statement since {use.since:%Y-%m-%d}"
+        last, told = use.roles[role.name].newest_since, f"a statement since {use.since:%Y-%m-%d}"
     else:
         told = f"no session now, no statement since {use.since:%Y-%m-%d}"
     return Account(
@@ -140,6 +146,7 @@ def _account(scope: str, role: Role, rights: list[str], use: Statements | str, n
         can_log_in=role.can_log_in,
         last_seen=last,
         seen_by=told,
+        statements=None if isinstance(use, str) else use.roles[role.name].calls if role.name in use.roles else 0,
     )
 
 

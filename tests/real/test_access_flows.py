@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import timedelta
 from types import SimpleNamespace
 
 import psycopg
@@ -11,10 +12,14 @@ from deployments.demo.planted import plant_host
 from flows.access_review import access_review
 from flows.account_disabling import account_disabling
 from flows.security_audit import security_audit
+from tasks.access.book import Book
+from tasks.access.review import make_review
 from tasks.base.clock import utc_now
 from tasks.base.errors import IncompleteError, NightshiftError, RefusedError
-from tasks.base.system import Database
+from tasks.base.system import Database, RepositoryPolicy, System
+from tasks.base.systems import load_system
 from tasks.base.words import Verdict
+from tasks.postgres.accounts import look
 from tasks.postgres.disabling import Request, disable_roles
 from tasks.repository import journal
 from tasks.repository.local import LocalStore
@@ -132,7 +137,8 @@ def test_only_what_a_signed_review_confirmed_and_nobody_used_since_is_disabled(r
         assert (planned.rows[0]["outcome"], planned.dry_run) == ("planned", True)
         assert can_log_in(reviewed, "idle_app")
         assert "nobody is named; add asked_by=NAME" in str(disable(review, accounts=names[:1], dry_run=False))
-        assert "was seen logging in" in str(disable(review, asked_by="ada", dry_run=False))
+        said = str(disable(review, asked_by="ada", dry_run=False))
+        assert f"has sessions now ({used.info.backend_pid}, the newest since 20" in said
         assert used.execute("SELECT 1").fetchone() == (1,)
     assert [can_log_in(reviewed, role) for role in ("idle_app", "other_app", "postgres")] == [False, True, True]
     assert outcomes(reviewed) == [("idle_app", "disabled", "ada", "maria")]
@@ -156,7 +162,8 @@ def test_nothing_is_disabled_without_its_record_and_without_the_right_and_never_
     )
 
     def said(dsn, store, *names):
-        found, _ = disable_roles(database.model_copy(update={"dsn": dsn}), list(names), "acme", store, "run", request)
+        acme = load_system("acme")
+        found, _ = disable_roles(database.model_copy(update={"dsn": dsn}), list(names), acme, store, "run", request)
         return [(check.verdict, check.message) for check in found]
 
     store = LocalStore(reviewed.repository)
@@ -172,12 +179,72 @@ def test_nothing_is_disabled_without_its_record_and_without_the_right_and_never_
     assert gone[0] is Verdict.INFO
     with psycopg.connect(reviewed.dsn, user="other_app"):
         ((verdict, message),) = said(plain, store, "other_app")
-        assert "does not see since when; GRANT pg_read_all_stats" in message
-        assert can_log_in(reviewed, "idle_app")
-        assert can_log_in(reviewed, "other_app")
-        # Whoever was there before the review was looked at by who signed: told, and disabled for the next time.
+        assert "it is in use; look whose they are" in message, "also where it is not shown since when"
+        # A session of before the review is use all the same, whatever who signed believed.
         request = request.model_copy(update={"reviewed_at": utc_now()})
         ((verdict, message),) = said(reviewed.dsn, store, "other_app")
-        assert (verdict, "go on until they end" in message) == (Verdict.WARN, True)
-        assert not can_log_in(reviewed, "other_app")
-    assert {outcome for _, outcome, *_ in outcomes(reviewed)} == {"disabled"}
+        assert (verdict, "pg_terminate_backend(" in message) == (Verdict.FAIL, True)
+    # The roles that Nightshift itself needs, whichever connection disables.
+    other = psycopg.conninfo.make_conninfo(reviewed.dsn, user="other_app")
+    change_system(databases=[{"name": "shop", "dsn": reviewed.dsn, "standbys": [other]}])
+    entry = {"name": "x", "kind": "role", "max_age_days": 1, "role": "x", "place": {"kind": "file", "path": "/x"}}
+    change_system(credentials={"entries": [entry | {"admin_dsn": plain}]})
+    ((_, standby), (_, admin)) = said(reviewed.dsn, store, "other_app", "idle_app")
+    assert standby == "is the role of Nightshift's connection to 'shop', which would be locked out"
+    assert admin == "is the role of the connection that rotates 'x', which would be locked out"
+    assert all(can_log_in(reviewed, role) for role in ("idle_app", "other_app"))
+    assert outcomes(reviewed) == [("other_app", "asked", "ada", "maria")], "of what the server refused"
+    change_system(credentials={"entries": []}, databases=[{"name": "shop", "dsn": reviewed.dsn}])
+    ((verdict, message),) = said(reviewed.dsn, store, "other_app")
+    assert (verdict, "undo it by: ALTER ROLE other_app LOGIN" in message) == (Verdict.OK, True)
+
+
+def test_the_last_superuser_stays(reviewed):
+    # Disabled by one that works as a superuser without being able to log in as one.
+    session = reviewed.session
+    request = Request(
+        review_id="r", review_sha256="s", reviewed_at=utc_now(), signed_by="maria", asked_by="ada", dry_run=True
+    )
+    session.execute("CREATE ROLE other_app SUPERUSER LOGIN; GRANT postgres TO idle_app")
+    borrowed = Database(
+        name="shop", dsn=psycopg.conninfo.make_conninfo(reviewed.dsn, user="idle_app", options="-c role=postgres")
+    )
+
+    def said():
+        store = LocalStore(reviewed.repository)
+        (found,), _ = disable_roles(borrowed, ["other_app"], load_system("acme"), store, "run", request)
+        return found.message
+
+    assert said().startswith("would be disabled")
+    try:
+        session.execute("ALTER ROLE postgres NOLOGIN")
+        assert "is the last superuser that may log in" in said()
+    finally:
+        session.execute("ALTER ROLE postgres LOGIN")
+
+
+def test_statements_after_the_review_tell_of_a_use_that_left_no_session(loud_server, tmp_path):
+    dsn = loud_server.dsn("postgres")
+    shop, store = Database(name="shop", dsn=dsn), LocalStore(tmp_path)
+    acme = System(name="acme", databases=(shop,), repository=RepositoryPolicy(url="file:///nowhere"))
+
+    def used():
+        with psycopg.connect(dsn, user="seldom", autocommit=True) as seldom:
+            seldom.execute("SELECT 1")
+
+    def said(**ground):
+        words = {"review_id": "r", "review_sha256": "s", "signed_by": "maria", "asked_by": "ada", "dry_run": True}
+        (found,), _ = disable_roles(shop, ["seldom"], acme, store, "run", Request(**words, **ground))
+        return found.message
+
+    with psycopg.connect(dsn, autocommit=True) as boss:
+        boss.execute("CREATE ROLE seldom LOGIN")
+        used()
+        assert "was seen with a statement at 20" in said(reviewed_at=utc_now() - timedelta(hours=1))
+        review = make_review("acme", "r", utc_now(), ["postgres shop"], [look(shop)], [], Book(store, "acme"))
+        (line,) = (one for one in review.lines if one.account.name == "seldom")
+        ground = {"reviewed_at": utc_now(), "statements": {line.name: line.account.statements}}
+        assert said(**ground).startswith("would be disabled")
+        used()
+        assert "ran 1 statements after the review" in said(**ground), "one that was seen before the review too"
+        boss.execute("DROP ROLE seldom")
