@@ -1,6 +1,7 @@
 """Credentials that a configured program rotates, and the proofs that they work afterwards."""
 
 import os
+import secrets
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ from tasks.base.errors import (
 )
 from tasks.base.pipes import pipe
 from tasks.base.programs import Finished, Program, run
-from tasks.base.secrets import resolve
+from tasks.base.secrets import remember, resolve
 from tasks.base.security import place_of
 from tasks.base.words import CheckResult, Verdict
 from tasks.credentials.certificates import Certificate, shown_by
@@ -35,17 +36,19 @@ def plan(credential: Credential, rotations: Rotations) -> CheckResult:
         resolve(reference)
     before = _before(proof)
     until = f", now valid until {before.ends_at:%Y-%m-%d}" if isinstance(before, Certificate) else ""
-    left = rotations.interrupted(credential.name) is not None
+    left = rotations.unsettled(credential.name)
     message = f"{Path(command.arguments[0]).name} would be run, then proven by {_in_words(proof)}{until}"
-    if left:
-        message = f"an earlier run of it was interrupted, so what it did is not known; {message}"
+    if left is not None:
+        how = f"failed ({left.detail})" if left.step is Step.FAILED else "was interrupted"
+        message = f"an earlier run of it {how}, so what it did is not known; {message}"
     return _check(credential, Verdict.WARN if left else Verdict.INFO, message)
 
 
 def rotate(credential: Credential, rotations: Rotations) -> CheckResult:
     """Run the program, then the proof, under the database's lock. Raises a NightshiftError that tells the state."""
     command, proof = _parts(credential)
-    rotations.read_again()
+    if rotations.rotated_meanwhile(credential.name):
+        return _check(credential, Verdict.INFO, "was rotated by another run meanwhile; nothing was done")
     if rotations.proven_by(credential.name, rotations.run_id):
         return _check(credential, Verdict.OK, "was rotated and proven by this run before")
     before = _before(proof)
@@ -114,11 +117,19 @@ def _went_wrong(command: Command) -> str | None:
 def _before(proof: Proof) -> Certificate | str | None:
     """What has to change: the certificate, or the credential that is kept.
 
-    Raises UnreachableError for a certificate that is not shown: what is not seen before proves no change after.
+    Raises UnreachableError for what does not answer, a certificate or a request: what is not seen before proves no
+    change after; IncompleteError for a request that lets everybody through.
     """
     if isinstance(proof, ServedCertificate):
         return shown_by(proof, valid=False)
-    return _kept(proof.secret) if isinstance(proof, HttpRequest) else None
+    if not isinstance(proof, HttpRequest):
+        return None
+    if _status(proof, remember(secrets.token_urlsafe(24))) == proof.expected_status:
+        raise IncompleteError(
+            f"{proof.url} answers {proof.expected_status} to a made-up credential too, so that it proves nothing: "
+            "nothing was changed; name a request that only the credential opens"
+        )
+    return _kept(proof.secret)
 
 
 def _kept(reference: str) -> str | None:
@@ -145,13 +156,18 @@ def _prove(proof: Proof, before: Certificate | str | None) -> None:
 
 
 def _request(proof: HttpRequest, secret: str) -> None:
+    status = _status(proof, secret)
+    if status != proof.expected_status:
+        raise RefusedError(f"{proof.url} answered {status} instead of {proof.expected_status}")
+
+
+def _status(proof: HttpRequest, secret: str) -> int:
     value = proof.template.replace("{secret}", secret)
     try:
         answer = httpx.get(proof.url, headers={proof.header: value}, timeout=_DEADLINE_SECONDS, follow_redirects=False)
     except (httpx.HTTPError, ValueError) as error:
-        raise UnreachableError(f"{proof.url} does not answer: {type(error).__name__}") from None
-    if answer.status_code != proof.expected_status:
-        raise RefusedError(f"{proof.url} answered {answer.status_code} instead of {proof.expected_status}")
+        raise UnreachableError(f"{proof.url} does not answer ({type(error).__name__}); look whether it runs") from None
+    return answer.status_code
 
 
 def _in_words(proof: Proof) -> str:

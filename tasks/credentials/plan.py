@@ -15,7 +15,7 @@ from tasks.base.system import System
 from tasks.base.words import CheckResult, FlowResult, Frozen, Verdict
 from tasks.credentials.ages import Age, State, age_of
 from tasks.credentials.places import place_of_password
-from tasks.repository.rotations import Rotations
+from tasks.repository.rotations import Rotations, Step
 
 Row = dict[str, Any]
 
@@ -27,13 +27,21 @@ class Standing(Frozen):
     age: Age
     state: State
     interrupted: bool = Field(description="By the journal: a rotation began and nobody recorded its end")
+    failed: str = Field(description="How its last rotation failed; empty: it did not, or a date was stated since")
     left_beside: bool = Field(description="A password of an earlier rotation still lies beside the place")
     named: bool = Field(description="By a person, so that its age does not matter")
 
     @property
     def is_due(self) -> bool:
-        """True for what gets a new one: named by a person, due by its age, or interrupted."""
-        return self.named or self.interrupted or self.state in (State.DUE, State.OVERDUE)
+        """True for what gets a new one: named by a person, due by its age, interrupted, or failed before."""
+        return self.named or self.interrupted or bool(self.failed) or self.state in (State.DUE, State.OVERDUE)
+
+    @property
+    def trouble(self) -> str:
+        """What a former rotation left open, in words; empty when nothing."""
+        if self.interrupted or self.left_beside:
+            return "a rotation of it was interrupted"
+        return f"its last rotation failed ({self.failed}), so that it may not work" if self.failed else ""
 
     @property
     def is_to_be_rotated(self) -> bool:
@@ -136,9 +144,18 @@ def _standing(system: str, credential: Credential, rotations: Rotations, *, name
         age=age,
         state=age.state(credential, utc_now()),
         interrupted=rotations.interrupted(credential.name) is not None,
+        failed=_failed(credential, rotations),
         left_beside=_left_beside(system, credential),
         named=named,
     )
+
+
+def _failed(credential: Credential, rotations: Rotations) -> str:
+    last = rotations.unsettled(credential.name)
+    if last is None or last.step is not Step.FAILED:
+        return ""
+    settled = credential.rotated_at is not None and credential.rotated_at >= last.at.date()
+    return "" if settled else last.detail
 
 
 def _left_beside(system: str, credential: Credential) -> bool:
@@ -166,8 +183,8 @@ def _age_check(system: System, one: Standing) -> CheckResult:
         )
     elif one.state is State.OVERDUE:
         message = f"overdue since {_date(by)}: {_days(days)}, by {age.known_by}"
-    if one.interrupted or one.left_beside:
-        verdict, message = Verdict.worst([verdict, Verdict.WARN]), f"a rotation of it was interrupted; {message}"
+    if one.trouble:
+        verdict, message = Verdict.worst([verdict, Verdict.WARN]), f"{one.trouble}; {message}"
     return CheckResult(
         name="age",
         target=credential.name,
@@ -184,11 +201,12 @@ def _row(system: System, one: Standing, outcome: Rotated | None) -> Row:
     credential, age = one.credential, one.age
     by = age.must_by(credential)
     way = "role" if credential.role else "command" if credential.command else "hand"
-    needs = one.state is not State.FRESH or one.interrupted or one.left_beside
+    trouble = "failed" if one.failed else "interrupted" if one.trouble else ""
+    needs = one.state is not State.FRESH or trouble
     return {
         "credential": credential.name,
         "kind": str(credential.kind),
-        "state": "interrupted" if one.interrupted or one.left_beside else str(one.state),
+        "state": trouble or str(one.state),
         "rotated_at": iso(age.rotated_at) if age.rotated_at and not age.unread else "",
         "known_by": age.known_by,
         "age_days": age.age_days(utc_now()),

@@ -18,7 +18,7 @@ _STREAM = "rotations"
 
 
 class Step(StrEnum):
-    """How far a rotation came. Only after `intended` the next run has to look what there is."""
+    """How far a rotation came. After `intended` the next run has to look what there is, after `failed` a person."""
 
     INTENDED = "intended"
     PROVEN = "proven"
@@ -46,6 +46,7 @@ class Rotations:
         self._store, self._system, self.run_id = store, system, run_id
         self._records: list[Record] = []
         self.read_again()
+        self._at_first = {one.credential: self.rotated_at(one.credential) for one in self._records}
 
     def read_again(self) -> None:
         """Take in what others recorded meanwhile."""
@@ -69,14 +70,26 @@ class Rotations:
         """When it was last rotated and proven; None when no run did."""
         return max((one.at for one in self._of(credential) if one.step is Step.PROVEN), default=None)
 
+    def rotated_meanwhile(self, credential: str) -> bool:
+        """Read again; True when another run rotated it since this one began, so that it needs no second one."""
+        self.read_again()
+        return self.rotated_at(credential) != self._at_first.get(credential) and not self.proven_by(
+            credential, self.run_id
+        )
+
     def proven_by(self, credential: str, run_id: str) -> bool:
         """True when that run rotated it: its second try does not rotate again."""
         return any(one.step is Step.PROVEN and one.run_id == run_id for one in self._of(credential))
 
     def interrupted(self, credential: str) -> Record | None:
         """The intent whose end nobody recorded; None when the last rotation ended."""
-        last = max(self._of(credential), key=lambda one: one.at, default=None)
+        last = self.unsettled(credential)
         return last if last is not None and last.step is Step.INTENDED else None
+
+    def unsettled(self, credential: str) -> Record | None:
+        """The last step when it leaves open which credential holds: an intent without end, or a failure."""
+        last = max(self._of(credential), key=lambda one: one.at, default=None)
+        return last if last is not None and last.step in (Step.INTENDED, Step.FAILED) else None
 
     def _of(self, credential: str) -> list[Record]:
         return [one for one in self._records if one.credential == credential]

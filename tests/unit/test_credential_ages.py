@@ -161,6 +161,27 @@ def test_the_plan_names_each_with_its_next_command_and_rotates_nothing_unasked(r
         plan.standings(acme, rotations, ("nope",))
 
 
+def test_what_failed_stays_told_though_its_age_is_young_until_it_is_rotated_or_a_date_is_stated(rotations):
+    program = {"command": {"arguments": ["/bin/true"]}, "proof": {"kind": "command", "arguments": ["/bin/true"]}}
+    entry = {"name": "key", **HAND, **program}
+    facts = {"flow": "credential_rotation", "system": "acme", "run_id": "1", "started_at": NOW, "finished_at": NOW}
+
+    def standing(**more):
+        acme = system(entry | {"rotated_at": days_ago(1)} | more)
+        (one,) = plan.standings(acme, rotations, ())
+        result = plan.result_of(acme, facts, [one], {}, [], dry_run=True)
+        return one.is_to_be_rotated, result.rows[0]["state"], result.checks[0].verdict, result.checks[0].message
+
+    rotations.record("key", Step.INTENDED)
+    rotations.record("key", Step.FAILED, "ended with exit code 3")
+    due, state, verdict, message = standing()
+    assert (due, state, verdict) == (True, "failed", Verdict.WARN)
+    assert message.startswith("its last rotation failed (ended with exit code 3), so that it may not work; ")
+    assert standing(rotated_at=utc_now().date())[:3] == (False, "fresh", Verdict.OK)
+    rotations.record("key", Step.PROVEN)
+    assert standing()[:3] == (False, "fresh", Verdict.OK)
+
+
 def test_what_lies_beside_a_place_is_found_though_its_rotation_ended(rotations, tmp_path):
     place = {"kind": "file", "path": str(tmp_path / "password")}
     young = {"name": "app", "kind": "role", "max_age_days": 30, "role": "app", "rotated_at": days_ago(1)}

@@ -11,7 +11,7 @@ import pytest
 
 from deployments.demo.certificates import make
 from tasks.base.credentials import Credential
-from tasks.base.errors import ConfigurationError, IncompleteError, NightshiftError, RefusedError
+from tasks.base.errors import ConfigurationError, IncompleteError, NightshiftError, RefusedError, UnreachableError
 from tasks.base.words import Verdict
 from tasks.credentials import command
 from tasks.credentials.places import place_of_password
@@ -81,6 +81,11 @@ def api_key(tmp_path, port, script, **more):
     )
 
 
+def known(*secrets, status=200):
+    """An API that answers so to these, and to nobody else."""
+    return lambda headers: status if headers["Authorization"].removeprefix("Bearer ") in secrets else 401
+
+
 def steps(rotations):
     return [one.step for one in rotations._records]
 
@@ -91,7 +96,7 @@ def test_a_program_gets_its_secrets_unseen_and_the_new_key_is_proven(tmp_path, r
         f'tr "\\0" " " < /proc/$$/cmdline > {tmp_path}/seen; cat > {tmp_path}/stdin; echo "$TOKEN" > {tmp_path}/env\n'
     )
     script += f"echo {NEW} > {tmp_path}/key; echo {NEW}; echo {NEW} >&2"
-    with serving(lambda headers: 200 if headers["Authorization"] == f"Bearer {NEW}" else 401) as port:
+    with serving(known(NEW)) as port:
         one = api_key(tmp_path, port, script)
         assert command.plan(one, rotations).verdict is Verdict.INFO
         assert (tmp_path / "key").read_text() == "old", "a plan runs nothing"
@@ -118,7 +123,7 @@ def test_what_fails_is_told_with_the_state_and_without_what_the_program_said(
     tmp_path, rotations, script, status, error, reason
 ):
     (tmp_path / "key").write_text("old")
-    with serving(lambda headers: status) as port:
+    with serving(known("old", "planted-another", status=status)) as port:
         deadline = {"deadline_seconds": 0.3} if "sleep" in script else {}
         with pytest.raises(error, match=reason) as raised:
             command.rotate(api_key(tmp_path, port, script, **deadline), rotations)
@@ -130,8 +135,32 @@ def test_what_fails_is_told_with_the_state_and_without_what_the_program_said(
 def test_an_interrupted_program_is_told_by_the_next_plan(tmp_path, rotations):
     rotations.record("payments", Step.INTENDED)
     (tmp_path / "key").write_text("old")
-    check = command.plan(api_key(tmp_path, 1, "true"), rotations)
-    assert (check.verdict, "what it did is not known" in check.message) == (Verdict.WARN, True)
+    with serving(known("old")) as port:
+        check = command.plan(api_key(tmp_path, port, "true"), rotations)
+    assert (check.verdict, "was interrupted, so what it did is not known" in check.message) == (Verdict.WARN, True)
+
+
+def test_a_request_that_lets_everybody_through_or_does_not_answer_proves_nothing_so_nothing_is_run(tmp_path, rotations):
+    (tmp_path / "key").write_text("old")
+    with serving(lambda headers: 200) as port:
+        one = api_key(tmp_path, port, f"echo {NEW} > {tmp_path}/key")
+        for act in (command.plan, command.rotate):
+            with pytest.raises(IncompleteError, match="answers 200 to a made-up credential too"):
+                act(one, rotations)
+    with pytest.raises(UnreachableError, match=r"/me does not answer \(ConnectError\)"):
+        command.rotate(one, rotations)
+    assert ((tmp_path / "key").read_text(), steps(rotations)) == ("old", [])
+
+
+def test_what_another_run_rotated_meanwhile_is_not_rotated_again(tmp_path, rotations):
+    (tmp_path / "key").write_text("old")
+    other = Rotations(rotations._store, "acme", "run2")
+    with serving(known(NEW)) as port:
+        one = api_key(tmp_path, port, f"echo {NEW} > {tmp_path}/key; echo >> {tmp_path}/runs")
+        assert command.rotate(one, other).verdict is Verdict.OK
+        told = command.rotate(one, rotations)
+    assert (told.verdict, told.message) == (Verdict.INFO, "was rotated by another run meanwhile; nothing was done")
+    assert (tmp_path / "runs").read_text() == "\n"
 
 
 def test_a_missing_program_or_secret_is_told_before_anything_is_done(tmp_path, rotations):
