@@ -207,6 +207,22 @@ class Credential(Frozen):
         return " ".join(str(one[0] if isinstance(one, tuple) else one) for one in values)
 
     @property
+    def overwritten(self) -> tuple[str, ...]:
+        """What the rotation of a role changes, in words that are the same for the same thing; of others nothing."""
+        match self.place:
+            case None:
+                return ()
+            case PassfilePlace(path=path, host=host, port=port, dbname=dbname):
+                kept = f"the entry {host}:{port}:{dbname}:{self.role} of {path}"
+            case EnvironmentFilePlace(path=path, variable=variable):
+                kept = f"{variable} of {path}"
+            case FilePlace(path=kept) | BlockPlace(reference=kept):
+                pass
+            case ProgramPlace(write=write):
+                kept = " ".join(write)
+        return f"the role {self.role} of {self.database or 'the first database'}", kept
+
+    @property
     def served(self) -> ServedCertificate | None:
         """The certificate that a server shows, when that is its proof."""
         return self.proof if isinstance(self.proof, ServedCertificate) else None
@@ -226,6 +242,19 @@ class Credentials(Frozen):
         names = [one.name for one in self.entries]
         if len(names) != len(set(names)):
             raise ValueError("two credentials have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _own_role_and_place(self) -> Self:
+        seen: dict[str, str] = {}
+        for one in self.entries:
+            for thing in one.overwritten:
+                if thing in seen:
+                    raise ValueError(
+                        f"'{seen[thing]}' and '{one.name}' share {thing}: to rotate one would make the other wrong; "
+                        "keep one of them"
+                    )
+                seen[thing] = one.name
         return self
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import psycopg
@@ -12,11 +13,15 @@ from flows.credential_rotation import credential_rotation
 from tasks.base.errors import NightshiftError
 from tasks.base.systems import load_system
 from tasks.base.words import LockPolicy, Verdict
+from tasks.credentials.places import place_of_password
 from tasks.ledger.book import Book
 from tasks.ledger.fold import fold
 from tasks.postgres.lock import database_lock
+from tasks.postgres.rotation.role import RoleJob
 from tasks.postgres.rotation.server import RoleServer
 from tasks.repository.local import LocalStore
+from tasks.repository.opening import open_store
+from tasks.repository.rotations import Rotations
 from tests.real.conftest import change_system
 from tests.real.loud import OLD, everything, logs_in, set_password, verifier
 from tests.real.test_no_secret import process_list_watched
@@ -182,6 +187,41 @@ def test_the_role_that_nightshift_connects_as_is_rotated_and_mended_too(rotating
     assert "an interrupted rotation was finished" in mended.headline
     assert place.read_text().strip() == "planted-newer"
     assert [path.name for path in place.parent.iterdir()] == ["password"]
+
+
+def test_two_at_the_same_time_give_one_new_password(rotating, loud_server, place):
+    system = load_system("acme")
+    (one,) = system.credentials.entries
+    store = open_store(system.repository)
+    jobs = [
+        RoleJob(system.databases[0], one, place_of_password("acme", one), Rotations(store, "acme", f"twice00{number}"))
+        for number in (1, 2)
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda job: job.rotate(system.credentials, due=True), jobs))
+    told = sorted(check.message for outcome in outcomes for check in outcome.checks)
+    assert told[0].startswith("role app has a new password"), told
+    assert told[1:] == ["was rotated by another run meanwhile; nothing was done"]
+    assert logs_in(loud_server, place.read_text().strip())
+
+
+def test_a_connection_that_does_not_stay_quiet_changes_nothing(rotating, loud_server):
+    before, system = verifier(loud_server), load_system("acme")
+    with closing(RoleServer(system.databases[0], system.credentials.entries[0], "pooled01")) as server:
+        assert server.loud_settings() == []
+        # What a pooler does between two transactions: another session of the server, as it is by default.
+        server._session.execute("RESET ALL")
+        with pytest.raises(NightshiftError, match=r"does not keep its settings, as behind a pooler.*in admin_dsn"):
+            server.set_verifier("SCRAM-SHA-256$4096:planted-pooled")
+    assert verifier(loud_server) == before
+
+
+def test_a_place_that_held_another_password_is_told(rotating, loud_server, place):
+    place.write_text("of-something-else")
+    for dry_run in (True, False):
+        done = credential_rotation("acme", credentials=("app",), dry_run=dry_run)
+        assert f"{place} held another password than the role's before" in done.rows[0]["outcome"]
+    assert logs_in(loud_server, place.read_text().strip())
 
 
 def test_two_at_a_time_are_kept_apart_by_the_lock_of_the_database(rotating, loud_server, place):

@@ -127,11 +127,12 @@ def system(*entries):
 
 
 def test_the_plan_names_each_with_its_next_command_and_rotates_nothing_unasked(rotations, tmp_path):
-    role = {"kind": "role", "max_age_days": 30, "role": "app", "place": {"kind": "file", "path": str(tmp_path / "x")}}
+    place = {"kind": "file", "path": str(tmp_path / "x")}
+    role = {"kind": "role", "max_age_days": 30, "role": "app", "place": place}
     acme = system(
         {"name": "old", **role, "rotated_at": days_ago(50)},
-        {"name": "young", **role, "rotated_at": days_ago(1)},
-        {"name": "mystery", **role},
+        {"name": "young", **role, "role": "b", "place": place | {"path": "/b"}, "rotated_at": days_ago(1)},
+        {"name": "mystery", **role, "role": "c", "place": place | {"path": "/c"}},
         {"name": "by-hand", **HAND, "rotated_at": days_ago(50), "by_hand": "ask the bank"},
         {"name": "gone", **HAND, "dated_by": "/nowhere/key"},
     )
@@ -188,6 +189,39 @@ def test_what_lies_beside_a_place_is_found_though_its_rotation_ended(rotations, 
     (tmp_path / ".password.acme-app.nightshift-new").write_text("planted-beside")
     (one,) = plan.standings(system(young | {"place": place}), rotations, ())
     assert (one.is_due, one.is_to_be_rotated) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "shared"),
+    [
+        ({"role": "b"}, {}, "'one' and 'two' share /x"),
+        ({"place": {"kind": "file", "path": "/y"}}, {}, "share the role a of the first database"),
+        (
+            {"role": "b", "place": {"kind": "command", "write": ["/w", "x"], "staging": "/s"}},
+            {"place": {"kind": "command", "write": ["/w", "x"], "staging": "/s"}},
+            "share /w x",
+        ),
+        (
+            {"role": "b", "place": {"kind": "env-file", "path": "/x", "variable": "V"}},
+            {"place": {"kind": "env-file", "path": "/x", "variable": "V"}},
+            "share V of /x",
+        ),
+        (
+            {"place": {"kind": "passfile", "path": "/x"}, "database": "shop"},
+            {"place": {"kind": "passfile", "path": "/x"}},
+            r"share the entry \*:\*:\*:a of /x",
+        ),
+    ],
+)
+def test_two_credentials_that_would_overwrite_each_other_are_refused(mine, theirs, shared):
+    role = {"kind": "role", "max_age_days": 1, "role": "a", "place": {"kind": "file", "path": "/x"}}
+    with pytest.raises(ValidationError, match=shared):
+        system({"name": "one", **role, **theirs}, {"name": "two", **role, **mine})
+    entries = (
+        {"place": {"kind": "passfile", "path": "/x"}},
+        {"role": "b", "place": {"kind": "passfile", "path": "/x"}},
+    )
+    system(*({"name": name, **role, **entry} for name, entry in zip("cd", entries, strict=True)))
 
 
 @pytest.mark.parametrize(

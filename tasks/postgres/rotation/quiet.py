@@ -37,15 +37,18 @@ QUIET = {
 
 def make_quiet(connection: Connection[Any]) -> list[str]:
     """Make an autocommit session quiet; return what this role cannot set, and stays loud."""
-    loud = connection.execute(queries.load("rotation/settings"), [list(QUIET)]).fetchall()
     stays = []
-    for name, value in loud:
-        if value == QUIET[name]:
-            continue
+    for name in loud_in(connection):
         try:
             connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, QUIET[name]])
         except psycopg.Error as error:
             if lost(error):
                 raise
-            stays.append(str(name))
+            stays.append(name)
     return stays
+
+
+def loud_in(connection: Connection[Any]) -> list[str]:
+    """The settings by which this very session would write or show the statement."""
+    settings = connection.execute(queries.load("rotation/settings"), [list(QUIET)]).fetchall()
+    return [str(name) for name, value in settings if value != QUIET[name]]

@@ -1,6 +1,5 @@
 """A role's rotation from its checks to its report."""
 
-from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from tasks.base.credentials import Credential, Credentials, Rotated, SecretPlace
 from tasks.base.errors import RefusedError
 from tasks.base.system import Database
-from tasks.base.words import CheckResult, Verdict
+from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres.connection import connect
 from tasks.postgres.lock import database_lock
 from tasks.postgres.rotation.rotate import Rotation
@@ -16,6 +15,14 @@ from tasks.postgres.rotation.server import RoleServer
 from tasks.repository.rotations import Rotations
 
 _SHOWN = 3
+
+
+class _Ready(Frozen):
+    """What was seen before anything was changed."""
+
+    verifier: str | None
+    loud: tuple[str, ...]
+    is_stale: bool
 
 
 class RoleJob:
@@ -31,14 +38,14 @@ class RoleJob:
         Raises a NightshiftError for the first thing that would.
         """
         with closing(RoleServer(self._as_it_lets_in(), self._credential, self._run_id)) as server:
-            _, loud = self._prepare(server)
+            ready = self._prepare(server)
             left = self._place.staged() is not None or self._rotations.interrupted(self._credential.name) is not None
             message = f"role {server.role} would get a new password, kept in {self._place.what}; "
-            message += self._remarks(server, loud)
+            message += self._remarks(server, ready)
             if left:
                 message = f"an interrupted rotation would first be finished or cleared; {message}"
             return Rotated(
-                checks=(self._check(Verdict.WARN if loud or left else Verdict.INFO, message),),
+                checks=(self._check(Verdict.WARN if ready.loud or left else Verdict.INFO, message),),
                 sessions=self._rows(server),
             )
 
@@ -46,22 +53,23 @@ class RoleJob:
         """Finish what a killed run left, then rotate when it is due. Raises a NightshiftError that says the state."""
         name, database = self._credential.name, self._as_it_lets_in()
         lock = database_lock(database, "rotation", self._run_id, policy.on_lock, policy.lock_wait_seconds)
-        with lock, closing(RoleServer(database, self._credential, self._run_id)) as server:
+        with lock as held, closing(RoleServer(database, self._credential, self._run_id)) as server:
             self._place.check()
             # What was known before the lock was ours may be of before another run.
-            self._rotations.read_again()
+            meanwhile = self._rotations.rotated_meanwhile(name)
             rotation = Rotation(server, self._place, partial(self._rotations.record, name))
             checks = []
             if mended := rotation.finish(self._rotations.interrupted(name)):
                 checks.append(self._check(Verdict.WARN, mended))
-            if due and not self._rotations.proven_by(name, self._run_id):
-                verifier, loud = self._prepare(server)
-                rotation.rotate(verifier)
-                message = (
-                    f"role {server.role} has a new password, proven by a login and kept in {self._place.what}; "
-                    f"{self._remarks(server, loud)}"
-                )
-                checks.append(self._check(Verdict.WARN if loud else Verdict.OK, message))
+            if meanwhile:
+                checks.append(self._check(Verdict.INFO, "was rotated by another run meanwhile; nothing was done"))
+            elif due and not self._rotations.proven_by(name, self._run_id):
+                ready = self._prepare(server)
+                held.check()
+                rotation.rotate(ready.verifier)
+                message = f"role {server.role} has a new password, proven by a login and kept in {self._place.what}; "
+                message += self._remarks(server, ready)
+                checks.append(self._check(Verdict.WARN if ready.loud else Verdict.OK, message))
             return Rotated(checks=tuple(checks), sessions=self._rows(server))
 
     def _as_it_lets_in(self) -> Database:
@@ -76,8 +84,8 @@ class RoleJob:
             return self._database.model_copy(update={"password": self._place.staged_reference})
         return self._database
 
-    def _prepare(self, server: RoleServer) -> tuple[str | None, list[str]]:
-        """The old verifier, and what stays loud; raises for all that would stand in the way, before any work."""
+    def _prepare(self, server: RoleServer) -> "_Ready":
+        """Raises for all that would stand in the way, before any work."""
         self._place.check()
         server.check_role()
         loud = server.loud_settings()
@@ -91,9 +99,10 @@ class RoleJob:
         if not loud:
             server.rehearse(verifier)
         server.check_password_matters()
-        return verifier, loud
+        kept = self._place.read()
+        return _Ready(verifier=verifier, loud=tuple(loud), is_stale=kept is not None and not server.accepts(kept))
 
-    def _remarks(self, server: RoleServer, loud: Sequence[str]) -> str:
+    def _remarks(self, server: RoleServer, ready: "_Ready") -> str:
         sessions = server.sessions()
         names = ", ".join(f"{one.pid} {one.application_name or one.client}" for one in sessions[:_SHOWN])
         said = (
@@ -101,10 +110,12 @@ class RoleJob:
             if sessions
             else "no session of it is open"
         )
-        if loud:
-            said += f"; the verifier stands in the server's log or was shown, by {', '.join(loud)}"
+        if ready.loud:
+            said += f"; the verifier stands in the server's log or was shown, by {', '.join(ready.loud)}"
+        if ready.is_stale:
+            said += f"; {self._place.what} held another password than the role's before: is it the right place?"
         if not self._place.readable:
-            said += f"; what {self._place.what} is not read back"
+            said += f"; {self._place.what} is not read back"
         return said
 
     def _rows(self, server: RoleServer) -> tuple[dict[str, Any], ...]:

@@ -122,6 +122,7 @@ class Rotation:
             self.server.set_verifier(undo)
             if self.server.verifier() != undo:
                 raise RefusedError("the server keeps another verifier than the old one")
+            is_proven = kept is not None and self.server.accepts(kept)
             self.place.unstage()
             self.record(Step.TAKEN_BACK, self.about)
         except NightshiftError as error:
@@ -129,7 +130,8 @@ class Rotation:
                 f"{cause}; and it could not be taken back: {error}; the server may have the new password, which lies "
                 f"in {self.place.staged_at}: start the flow again, it finds out which one and finishes"
             ) from None
-        where = "everywhere" if self.place.readable else f"at the server; what {self.place.what} is not known"
+        unknown = f"at the server; {self.place.what} is not known to hold it"
+        where = "everywhere, proven by a login" if is_proven else unknown
         raise NightshiftError(f"{cause}; it was taken back: the old password holds {where}") from None
 
     def _without_staged(self, intent: Record) -> str:

@@ -24,7 +24,7 @@ from tasks.base.system import Database
 from tasks.base.words import Frozen
 from tasks.postgres import queries
 from tasks.postgres.connection import connect, lost
-from tasks.postgres.rotation.quiet import make_quiet
+from tasks.postgres.rotation.quiet import loud_in, make_quiet
 
 _WRONG = "password authentication failed"
 # From this libpq on a client refuses a server that does not ask for what it is told to ask for.
@@ -169,9 +169,18 @@ class RoleServer:
         with self._admin_session() as session:
             try:
                 with session.transaction(force_rollback=not keep):
+                    self._check_quiet(session)
                     session.execute(statement)
             except psycopg.errors.InsufficientPrivilege:
                 raise RefusedError(self._missing_right(self._facts(session))) from None
+
+    def _check_quiet(self, session: Connection[Any]) -> None:
+        """Raises RefusedError when a pooler gave this transaction another session than the one that was made quiet."""
+        if not set(loud_in(session)) <= set(self._loud):
+            raise RefusedError(
+                f"the connection that changes {self.role} does not keep its settings, as behind a pooler, and the new "
+                "verifier would be logged: nothing was changed; name a direct connection in admin_dsn"
+            )
 
     def _missing_right(self, facts: "_Facts") -> str:
         grant = f"ALTER ROLE {facts.admin} CREATEROLE"
