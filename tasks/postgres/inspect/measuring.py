@@ -5,26 +5,20 @@ tell is said, with the statement that settles it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import ceil, isnan
-from typing import cast
+from typing import TypeVar, cast
 
 import psycopg
 from psycopg import sql
 
 from tasks.base import stopping
+from tasks.postgres.connection import lost
 from tasks.postgres.inspect.bloat import Bloat, unknown
 from tasks.postgres.inspect.budget import Budget, Session
-from tasks.postgres.inspect.relations import Index, ServerFacts
+from tasks.postgres.inspect.relations import Index, ServerFacts, Table
 from tasks.postgres.names import quoted
 
-# Dropped meanwhile (by name or, as XX000, by its number), locked, or not ready.
-_NOT_NOW = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedObject,
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.ObjectNotInPrerequisiteState,
-    psycopg.errors.InternalError_,
-)
 # An entry of a hash index with its line pointer; header and special space of its pages (access/hash.h).
 _HASH_ENTRY_BYTES, _HASH_PAGE_BYTES = 20, 40
 # Up to that power of two its buckets are doubled at once, from there on by quarters (_hash_spareindex).
@@ -36,6 +30,7 @@ _FUNCTIONS = {
     "gist": "SELECT free_percent FROM {}.pgstattuple({}::oid::regclass)",
 }
 Row = tuple[float, ...]
+Relation = TypeVar("Relation", Index, Table)
 
 
 def measure_suspects(
@@ -51,17 +46,30 @@ def measure_suspects(
     An index that its own baseline clears is not read. A low-trust estimate only orders: it clears nothing.
     """
     order = sorted(indexes, key=lambda index: -(suspected[index.oid].waste_share or share) * index.size_bytes)
+    cleared = {
+        oid: cheap for oid, cheap in suspected.items() if cheap.trust == "high" and (cheap.waste_share or 0) < share
+    }
+    return cleared_or_measured(session, order, cleared, partial(measure, session, facts), budget)
+
+
+def cleared_or_measured(
+    session: Session,
+    order: Sequence[Relation],
+    cleared: Mapping[int, Bloat],
+    measured: Callable[[Relation], Bloat],
+    budget: Budget,
+) -> dict[int, Bloat]:
+    """By oid what clears a relation, else what is measured of it, in that order until the time is over."""
     found = {}
-    for index in order:
+    for relation in order:
         stopping.raise_if_stopped()
-        cheap = suspected[index.oid]
-        if cheap.trust == "high" and (cheap.waste_share or 0) < share:
-            found[index.oid] = cheap
+        if relation.oid in cleared:
+            found[relation.oid] = cleared[relation.oid]
         elif budget.left_seconds() <= 0:
-            found[index.oid] = unknown(f"there was no time left to measure it: {budget.reason}")
+            found[relation.oid] = unknown(f"there was no time left to measure it: {budget.reason}")
         else:
             budget.limit(session)
-            found[index.oid] = measure(session, facts, index)
+            found[relation.oid] = measured(relation)
     return found
 
 
@@ -72,13 +80,21 @@ def measure(session: Session, facts: ServerFacts, index: Index) -> Bloat:
     if facts.pgstattuple_schema is None or not facts.may_scan:
         return cannot_measure(facts)
     query = sql.SQL(_FUNCTIONS[index.method]).format(sql.Identifier(facts.pgstattuple_schema), sql.Literal(index.oid))
+    row = figures(session, query)
+    return row if isinstance(row, Bloat) else _READ[index.method](index, facts, row)
+
+
+def figures(session: Session, query: sql.Composed) -> Row | Bloat:
+    """What a function of pgstattuple says of a relation, or why it is not known: dropped, locked, damaged, no time."""
     try:
-        row = cast(Row, session.execute(query).fetchone())
+        return cast(Row, session.execute(query).fetchone())
     except psycopg.errors.QueryCanceled:
+        stopping.raise_if_stopped()
         return unknown("measuring it took too long; raise maintenance.inspection_seconds, or give it a longer window")
-    except _NOT_NOW as error:
+    except psycopg.Error as error:
+        if lost(error):
+            raise
         return unknown(" ".join(str(error).split()))
-    return _READ[index.method](index, facts, row)
 
 
 def cannot_measure(facts: ServerFacts) -> Bloat:

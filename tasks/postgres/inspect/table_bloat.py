@@ -5,20 +5,18 @@ Nothing is done about it here: only a rewrite gives the space back, and that loc
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import ceil
 from typing import cast
 
-import psycopg
 from psycopg import sql
 
-from tasks.base import stopping
 from tasks.base.clock import utc_now
 from tasks.base.words import CheckResult, Verdict
 from tasks.postgres import queries
-from tasks.postgres.connection import lost
 from tasks.postgres.inspect.bloat import Baseline, Bloat, against, of_this_one, unknown
 from tasks.postgres.inspect.budget import Budget, Session
-from tasks.postgres.inspect.measuring import cannot_measure
+from tasks.postgres.inspect.measuring import cannot_measure, cleared_or_measured, figures
 from tasks.postgres.inspect.relations import ServerFacts, Table
 
 # Page header; a row's header with its line pointer, and the alignment of rows (storage/bufpage.h, htup_details.h).
@@ -37,18 +35,10 @@ def measure_tables(
     """By oid: the cheap figure of those that it clears, else what was measured."""
     rows = budget.read(session, queries.load("inspect/table_widths"), {"oids": [table.oid for table in tables]})
     widths = {int(cast(int, oid)): cast(float | None, width) for oid, width in rows or ()}
-    found = {}
-    for table in sorted(tables, key=lambda one: -one.size_bytes):
-        stopping.raise_if_stopped()
-        cheap = _cheaply(table, baselines, widths.get(table.oid), facts.block_bytes)
-        if cheap.waste_share is not None and cheap.waste_share < share:
-            found[table.oid] = cheap
-        elif budget.left_seconds() <= 0:
-            found[table.oid] = unknown(f"there was no time left to measure it: {budget.reason}")
-        else:
-            budget.limit(session)
-            found[table.oid] = _measure(session, facts, table)
-    return found
+    cheap = {table.oid: _cheaply(table, baselines, widths.get(table.oid), facts.block_bytes) for table in tables}
+    cleared = {oid: one for oid, one in cheap.items() if one.waste_share is not None and one.waste_share < share}
+    order = sorted(tables, key=lambda one: -one.size_bytes)
+    return cleared_or_measured(session, order, cleared, partial(_measure, session, facts), budget)
 
 
 def measured_baselines(tables: Sequence[Table], bloat: Mapping[int, Bloat]) -> dict[str, Baseline]:
@@ -105,16 +95,10 @@ def _measure(session: Session, facts: ServerFacts, table: Table) -> Bloat:
     query = sql.SQL(queries.load("inspect/table_free").decode()).format(
         schema=sql.Identifier(facts.pgstattuple_schema), oid=sql.Literal(table.oid)
     )
-    try:
-        row = session.execute(query).fetchone()
-    except psycopg.errors.QueryCanceled:
-        stopping.raise_if_stopped()
-        return unknown("measuring it took too long; raise maintenance.inspection_seconds")
-    except psycopg.Error as error:
-        if lost(error):
-            raise
-        return unknown(" ".join(str(error).split()))
-    size, free = cast(tuple[int, float], row or (0, 0.0))
+    row = figures(session, query)
+    if isinstance(row, Bloat):
+        return row
+    size, free = row
     reserve = (1 - table.fillfactor / 100) * size
     waste = max(0.0, free - reserve) / max(1, size)
     return Bloat(waste_share=min(1.0, waste), method="pgstattuple_approx", trust="measured")

@@ -133,6 +133,19 @@ def test_stale_statistics_rebuild_nothing(server, figures, job, stale):
     assert planned(job, server.dsn("figures"))[1] == []
 
 
+def test_a_damaged_index_is_shown_with_what_the_server_says_of_it_and_stops_nothing(server, figures, job):
+    (path,) = figures.execute("SELECT pg_relation_filepath('an_expression')").fetchone()
+    with (server.data / path).open("r+b") as file:
+        file.seek(2 * 8192)
+        file.write(b"\xff" * 8192)
+    known, rebuilt, checks = planned(job, server.dsn("figures"))
+    assert known["an_expression"][:3] == (None, "none", "none")
+    assert known["an_expression"][3].startswith("invalid page in block 2 of relation")
+    assert known["half_full"][1:3] == ("pgstatindex", "measured")
+    assert rebuilt == []
+    assert Verdict.SKIP in {check.verdict for check in checks if check.target == "shop public.an_expression"}
+
+
 def test_without_the_right_to_see_statistics_or_to_measure_nothing_is_rebuilt_and_the_grant_is_named(
     server, figures, job, request
 ):
