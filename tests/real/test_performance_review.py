@@ -246,6 +246,7 @@ def test_a_very_large_table_that_grows_and_shrinks_by_time_is_advised_to_be_part
 def test_who_waits_for_whose_lock_is_told_without_literals_and_remembered(busy, counting):
     (nobody,) = told(review(), "lock waits")
     assert nobody.verdict is Verdict.INFO
+    assert " did at " not in nobody.message
     assert nobody.message.startswith("no session waits for a lock now; a look at")
     locked = holding(counting.dsn("shop"), "LOCK TABLE orders", application_name="holder")
     with locked as holder, ThreadPoolExecutor(1) as pool:
@@ -260,6 +261,7 @@ def test_who_waits_for_whose_lock_is_told_without_literals_and_remembered(busy, 
     said = f"for RowExclusiveLock on public.orders behind session {blocker} of postgres (holder, idle in tr"
     assert said in wait.message
     assert "at most 0 did at 1 reviews since" in wait.message
+    assert wait.next_command == "nightshift run query_termination system=acme database=shop minutes=0.083"
     assert "planted-literal" not in result.model_dump_json()
     (after,) = told(review(), "lock waits")
     assert "at most 1 did at 2 reviews since" in after.message

@@ -37,13 +37,14 @@ def read(session: Connection[tuple[object, ...]]) -> tuple[LockWait, ...]:
     )
 
 
-def part(waits: Sequence[LockWait], now: Snapshot, history: Sequence[Snapshot], policy: PerformancePolicy) -> Part:
+def part(
+    system: str, waits: Sequence[LockWait], now: Snapshot, history: Sequence[Snapshot], policy: PerformancePolicy
+) -> Part:
     """One check with the longest wait, and all of them as a table."""
     trust = "a look at one moment: what comes and goes in between is only in the log, with log_lock_waits = on"
-    former = [one.gauges.get("lock_waits", 0.0) for one in history]
-    before = (
-        f"at most {max(former):.0f} did at {len(former)} reviews since {iso(history[0].taken_at)}; " if former else ""
-    )
+    looked = [one for one in history if "lock_waits" in one.gauges]  # older reviews did not look
+    most = max((one.gauges["lock_waits"] for one in looked), default=0.0)
+    before = f"at most {most:.0f} did at {len(looked)} reviews since {iso(looked[0].taken_at)}; " if looked else ""
     if not waits:
         message = f"no session waits for a lock now; {before}{trust}"
         return Part(
@@ -59,7 +60,8 @@ def part(waits: Sequence[LockWait], now: Snapshot, history: Sequence[Snapshot], 
         value=round(worst.seconds, 1),
         unit="s",
         threshold=policy.lock_wait_seconds,
-        next_command="nightshift run query_termination shows who blocks and ends the named one",
+        next_command=f"nightshift run query_termination system={system} database={now.database} "
+        f"minutes={policy.lock_wait_seconds / 60:.2g}",
     )
     rows = tuple({"database": now.database, **one.model_dump()} for one in waits)
     return Part(

@@ -49,7 +49,7 @@ class Review:
         return [
             *self._statements(taken, tables, huge),
             active,
-            locks.part(waits, now, history, self.policy),
+            locks.part(self.system.name, waits, now, history, self.policy),
             over_time,
             self._unused(usage),
             settings.part(self.database.name, *found, rules.judge(*found)),
