@@ -155,7 +155,7 @@ def holding(dsn, statement="SELECT 1", **options):
         holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         holder.execute(statement)
         yield holder
-        with contextlib.suppress(psycopg.OperationalError):  # its server may be gone
+        with contextlib.suppress(psycopg.Error):  # its server may be gone, or its time over
             holder.rollback()
 
 
@@ -174,6 +174,25 @@ def make_worn(session, name, rows=20_000, *, index="(word)", dead=False, fillfac
     session.execute("SELECT pg_stat_force_next_flush()")
     if not dead:
         session.execute(f"VACUUM ANALYZE {name}")
+
+
+@contextlib.contextmanager
+def standby_of(server):
+    """A server that follows this one while the block runs."""
+    folder = server_folder(None)
+    follower = LocalServer(server.binaries, folder, free_port(), "postgres")
+    try:
+        stopping.reset()
+        source = ("-d", server.dsn("postgres"), "-R", "-X", "stream", "-c", "fast")
+        follower._run("pg_basebackup", "-D", str(follower.data), *source)
+        with (follower.data / "postgresql.conf").open("a") as file:
+            file.write(f"port = {follower.port}\nunix_socket_directories = '{folder}'\n")
+        follower.start()
+        yield follower
+    finally:
+        stopping.reset()
+        follower.stop()
+        shutil.rmtree(folder)
 
 
 def size(session, name):

@@ -14,6 +14,7 @@ import pytest
 
 from tasks.postgres.clients import embedded_binaries
 from tests.real.conftest import change_system
+from tests.real.upkeep import size, wait_until, working
 from tests.soak.test_chaos import engine
 
 __all__ = ["engine"]
@@ -33,10 +34,6 @@ def worn(system, shop):
         yield session
 
 
-def size(session, name):
-    return session.execute("SELECT pg_relation_size(%s::regclass)", (name,)).fetchone()[0]
-
-
 def leftovers(session):
     return session.execute("SELECT relname FROM pg_class WHERE relname ~ '_cc(new|old)'").fetchall()
 
@@ -46,25 +43,10 @@ def at_work(session):
     return session.execute(query).fetchone()[0]
 
 
-def wait_until(seen, seconds=30):
-    until = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < until, "it was not seen in time"
-        time.sleep(0.005)
-
-
-def is_running(session, verb):
-    query = (
-        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s "
-        "AND application_name LIKE 'nightshift:maintenance:%%'"
-    )
-    return lambda: session.execute(query, (f"{verb}%",)).fetchone()[0] > 0
-
-
 @pytest.mark.parametrize("verb", ["VACUUM", "REINDEX"])
 def test_a_kill_in_the_middle_leaves_nothing_that_the_next_run_does_not_remove(worn, engine, verb):
     running = engine.start("maintenance")
-    wait_until(is_running(worn, verb))
+    wait_until(lambda: working(worn, f"{verb}%"))
     running.kill()
     wait_until(lambda: at_work(worn) == 0)
     rows = json.loads(engine.run("maintenance"))
@@ -75,7 +57,7 @@ def test_a_kill_in_the_middle_leaves_nothing_that_the_next_run_does_not_remove(w
 
 def test_a_server_restart_in_the_middle_is_said_and_the_next_try_does_the_rest(worn, engine):
     running = engine.start("maintenance")
-    wait_until(is_running(worn, "REINDEX"))
+    wait_until(lambda: working(worn, "REINDEX%"))
     worn.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'nightshift:maintenance:%'"
     )

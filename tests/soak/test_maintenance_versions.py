@@ -5,6 +5,7 @@ import pytest
 
 from flows.query_termination import query_termination
 from tasks.base.words import Verdict
+from tasks.postgres.names import quoted
 from tests.real.conftest import change_system
 from tests.real.upkeep import SMALL, holding, host_clock, left, maintain, make_worn, meanwhile, size
 from tests.soak.test_versions import source
@@ -84,7 +85,10 @@ def test_the_windows_end_in_a_rebuild_leaves_nothing_on_this_version(worn, sourc
 
 
 @VERSIONS
-def test_long_statements_are_listed_on_this_version(source):
+def test_long_statements_are_listed_and_names_quoted_as_this_version_does_it(source):
     with holding(source.dsn("shop"), "SELECT pg_sleep(0.5)") as idle:
+        # A word that only a newer version keeps for itself is quoted too.
+        own = "SELECT word FROM pg_get_keywords() WHERE quote_ident(word) <> word"
+        assert [word for (word,) in idle.execute(own).fetchall() if quoted(word) == word] == []
         result = query_termination("acme", minutes=0.005, asked_by="maria")
         assert f"shop session {idle.info.backend_pid}" in [check.target for check in result.checks]

@@ -1,16 +1,14 @@
 """The performance review on PostgreSQL 15 to 18: every statement of every version, and a standby that is really one."""
 
-import shutil
 import time
 
 import psycopg
 import pytest
 
-from deployments.demo.servers import free_port
 from flows.performance_review import performance_review
 from tasks.base.words import Verdict
-from tasks.postgres.server import LocalServer, server_folder
 from tests.real.conftest import change_system
+from tests.real.upkeep import standby_of
 from tests.soak.test_versions import source
 
 __all__ = ["source"]
@@ -20,19 +18,8 @@ POLICY = {"minimum_calls": 5, "matters_seconds": 0.001, "large_table_bytes": 500
 @pytest.fixture
 def standby(source):
     """A standby that streams from the source."""
-    folder = server_folder(None)
-    server = LocalServer(source.binaries, folder, free_port(), "postgres")
-    try:
-        server._run(
-            "pg_basebackup", "-D", str(server.data), "-d", source.dsn("postgres"), "-R", "-X", "stream", "-c", "fast"
-        )
-        with (server.data / "postgresql.conf").open("a") as file:
-            file.write(f"port = {server.port}\nunix_socket_directories = '{folder}'\n")
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
+    with standby_of(source) as follower:
+        yield follower
 
 
 def told(result, name):

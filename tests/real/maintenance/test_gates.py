@@ -1,24 +1,19 @@
 """The gates of a rebuild on a real server: each keeps it from beginning, or ends it, and says by what."""
 
 import contextlib
-import shutil
-import subprocess
 import threading
 
 import psycopg
 import pytest
 
-from deployments.demo.servers import free_port
 from flows import _support
-from tasks.base import stopping
 from tasks.base.errors import NightshiftError
 from tasks.base.system import Database
 from tasks.base.words import LockPolicy, Verdict
 from tasks.postgres.lock import database_lock
 from tasks.postgres.maintain import database as maintenance
 from tasks.postgres.maintain.database import Job
-from tasks.postgres.server import LocalServer, server_folder
-from tests.real.upkeep import holding, left, maintain, make_worn, meanwhile, size, wait_until
+from tests.real.upkeep import holding, left, maintain, make_worn, meanwhile, size, standby_of, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
 SLOT = "SELECT pg_create_physical_replication_slot('far_behind', true)"
@@ -180,20 +175,8 @@ def test_a_role_without_the_rights_to_measure_or_to_see_other_sessions_gets_the_
 @pytest.fixture
 def standby(server, worn):
     """A standby that follows the server; its dsn."""
-    folder = server_folder(None)
-    follower = LocalServer(server.binaries, folder, free_port(), "postgres")
-    copy = [server.binaries / "pg_basebackup", "-R", "-c", "fast", "-D", follower.data, "-d", server.dsn("postgres")]
-    try:
-        stopping.reset()
-        subprocess.run(copy, check=True, user=server.run_as, cwd=folder)
-        with (follower.data / "postgresql.conf").open("a") as file:
-            file.write(f"port = {follower.port}\nunix_socket_directories = '{folder}'\n")
-        follower.start()
+    with standby_of(server) as follower:
         yield follower.dsn("postgres")
-    finally:
-        stopping.reset()
-        follower.stop()
-        shutil.rmtree(folder)
 
 
 def test_a_standby_that_falls_behind_ends_a_rebuild_and_is_itself_never_maintained(worn, dsn, policy, standby):
