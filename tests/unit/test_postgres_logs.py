@@ -23,6 +23,7 @@ Query Parameters: $1 = 'planted'
 Limit  (cost=0.00..8.44 rows=1 width=4) (actual time=0.011..0.012 rows=1.00 loops=1)
   Buffers: shared hit=3
   ->  Seq Scan on t1 t  (cost=0.00..8.44 rows=17 width=4)
+  ->  Custom Scan (Shard 424242)  (cost=0.00..1.00 rows=1 width=4)
         Filter: ((a = 'planted
   x'::text) AND (b = 424242))
         Rows Removed by Filter: 99"""
