@@ -4,7 +4,6 @@ import os
 import tempfile
 import time
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -12,7 +11,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 
-from deployments import automations
+from deployments.automations import ZOMBIE_AFTER
 from deployments.demo.servers import program, serving
 from deployments.provisioning import deploy
 from flows.database_backup import database_backup
@@ -20,9 +19,6 @@ from tasks.base.systems import load_system
 from tasks.base.words import Verdict
 from tests.real.conftest import change_system
 from tests.real.ending import END_SECONDS, dump_held, own_processes, own_sessions, wait_until
-
-# One and a half heartbeats instead of five, to wait less; that a healthy run outlives it is not asked here.
-ZOMBIE_AFTER = timedelta(seconds=45)
 
 
 @pytest.fixture
@@ -32,9 +28,8 @@ def client():
 
 
 @pytest.fixture
-def deployed(system, monkeypatch):
+def deployed(system):
     """The system 'acme' with deployments of its backup and of its restore test."""
-    monkeypatch.setattr(automations, "ZOMBIE_AFTER", ZOMBIE_AFTER)
     change_system(
         schedules=[{"flow": "database_backup", "slug": "nightly"}, {"flow": "restore_test", "slug": "weekly"}]
     )
@@ -52,9 +47,9 @@ def restore_test_held():
 
 
 @contextmanager
-def worker(log):
+def worker(log, *options):
     """A worker that takes runs."""
-    command = [program("prefect"), "worker", "start", "--pool", "nightshift", "--name", "soak"]
+    command = [program("prefect"), "worker", "start", "--pool", "nightshift", "--name", f"soak-{log.stem}", *options]
     with serving(command, {**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "1"}, log) as process:
         yield process
 
@@ -112,20 +107,32 @@ def test_runs_cancelled_in_the_ui_end_at_once_with_all_they_began(deployed, clie
 
 
 @pytest.mark.timeout(600)
-def test_a_run_that_died_with_its_worker_is_marked_crashed_and_the_next_one_succeeds(deployed, client, shop, tmp_path):
-    with dump_held(shop):
-        with worker(tmp_path / "first.log") as first:
-            run_id = start(client, "database_backup/acme-nightly")
-            wait_until(lambda: "pg_dump" in own_processes())
-            engine = engine_of(run_id)
-            first.kill()
-            engine.kill()
-        died = time.monotonic()
-        state = wait_until(lambda: ended(client, run_id), 300)
+def test_a_run_that_died_with_its_worker_is_marked_crashed_a_living_one_is_not_and_the_next_one_succeeds(
+    deployed, client, shop, tmp_path
+):
+    assert database_backup("acme").verdict is Verdict.OK
+    # The worker of the living run has no place for a second one, until the first has ended.
+    with restore_test_held() as sandboxes, worker(tmp_path / "living.log", "--limit", "1"):
+        living = start(client, "restore_test/acme-weekly")
+        wait_until(lambda: "postgres" in own_processes(sandboxes))
+        began = time.monotonic()
+        with dump_held(shop):
+            with worker(tmp_path / "dying.log") as first:
+                run_id = start(client, "database_backup/acme-nightly")
+                wait_until(lambda: "pg_dump" in own_processes())
+                engine = engine_of(run_id)
+                first.kill()
+                engine.kill()
+            died = time.monotonic()
+            state = wait_until(lambda: ended(client, run_id), 300)
         print(f"it was marked {time.monotonic() - died:.0f} s after its death, with a limit of {ZOMBIE_AFTER}")
         assert state.type is StateType.CRASHED
         assert state.message == "its process died without a word; start it again, it cleans up first"
-    with worker(tmp_path / "second.log"):
+        # It has lived for longer than what counts as dead without a heartbeat.
+        assert time.monotonic() - began > ZOMBIE_AFTER.total_seconds()
+        assert client.read_flow_run(living).state.is_running()
+        client.set_flow_run_state(living, State(type=StateType.CANCELLING))
+        assert wait_until(lambda: ended(client, living)).type is StateType.CANCELLED
         again = start(client, "database_backup/acme-nightly")
         state = wait_until(lambda: ended(client, again))
         assert state.is_completed(), state
