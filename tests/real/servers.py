@@ -32,3 +32,22 @@ def own_server(options: Mapping[str, str], *, rules: str = "", binaries: Path | 
         stopping.reset()
         server.stop()
         shutil.rmtree(folder)
+
+
+@contextmanager
+def standby_of(server):
+    """A server that follows this one while the block runs."""
+    folder = server_folder(None)
+    follower = LocalServer(server.binaries, folder, free_port(), "postgres")
+    try:
+        stopping.reset()
+        source = ("-d", server.dsn("postgres"), "-R", "-X", "stream", "-c", "fast")
+        follower._run("pg_basebackup", "-D", str(follower.data), *source)
+        with (follower.data / "postgresql.conf").open("a") as file:
+            file.write(f"port = {follower.port}\nunix_socket_directories = '{folder}'\n")
+        follower.start()
+        yield follower
+    finally:
+        stopping.reset()
+        follower.stop()
+        shutil.rmtree(folder)

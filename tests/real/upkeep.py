@@ -176,25 +176,6 @@ def make_worn(session, name, rows=20_000, *, index="(word)", dead=False, fillfac
         session.execute(f"VACUUM ANALYZE {name}")
 
 
-@contextlib.contextmanager
-def standby_of(server):
-    """A server that follows this one while the block runs."""
-    folder = server_folder(None)
-    follower = LocalServer(server.binaries, folder, free_port(), "postgres")
-    try:
-        stopping.reset()
-        source = ("-d", server.dsn("postgres"), "-R", "-X", "stream", "-c", "fast")
-        follower._run("pg_basebackup", "-D", str(follower.data), *source)
-        with (follower.data / "postgresql.conf").open("a") as file:
-            file.write(f"port = {follower.port}\nunix_socket_directories = '{folder}'\n")
-        follower.start()
-        yield follower
-    finally:
-        stopping.reset()
-        follower.stop()
-        shutil.rmtree(folder)
-
-
 def size(session, name):
     """Bytes of a table or index."""
     return session.execute("SELECT pg_relation_size(%s::regclass)", (name,)).fetchone()[0]

@@ -8,7 +8,7 @@ import pytest
 from flows.performance_review import performance_review
 from tasks.base.words import Verdict
 from tests.real.conftest import change_system
-from tests.real.upkeep import standby_of
+from tests.real.servers import standby_of
 from tests.soak.test_versions import source
 
 __all__ = ["source"]

@@ -13,7 +13,8 @@ from tasks.base.words import LockPolicy, Verdict
 from tasks.postgres.lock import database_lock
 from tasks.postgres.maintain import database as maintenance
 from tasks.postgres.maintain.database import Job
-from tests.real.upkeep import holding, left, maintain, make_worn, meanwhile, size, standby_of, wait_until
+from tests.real.servers import standby_of
+from tests.real.upkeep import holding, left, maintain, make_worn, meanwhile, size, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
 SLOT = "SELECT pg_create_physical_replication_slot('far_behind', true)"
