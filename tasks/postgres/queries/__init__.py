@@ -4,15 +4,17 @@ from functools import cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
+_OLDEST = 15
 
 
 @cache
 def load(name: str, server_version_num: int = 0) -> bytes:
-    """The statement in NAME.sql, or in NAME.pgNN.sql for servers of that major version and above."""
-    major = server_version_num // 10000
-    newer = {int(path.name.removesuffix(".sql").rsplit(".pg", 1)[1]): path for path in _FOLDER.glob(f"{name}.pg*.sql")}
-    fitting = [number for number in newer if number <= major]
-    return (newer[max(fitting)] if fitting else _FOLDER / f"{name}.sql").read_bytes()
+    """The statement in NAME.sql; for newer servers in NAME.pgNN.sql of the highest major version that is not above theirs."""
+    for major in range(server_version_num // 10000, _OLDEST, -1):
+        newer = _FOLDER / f"{name}.pg{major}.sql"
+        if newer.exists():
+            return newer.read_bytes()
+    return (_FOLDER / f"{name}.sql").read_bytes()
 
 
 @cache
