@@ -9,7 +9,7 @@ _OLDEST = 15
 
 @cache
 def load(name: str, server_version_num: int = 0) -> bytes:
-    """The statement in NAME.sql; for newer servers in NAME.pgNN.sql of the highest major version that is not above theirs."""
+    """The statement in NAME.sql, or in the NAME.pgNN.sql of the highest major version that the server has reached."""
     for major in range(server_version_num // 10000, _OLDEST, -1):
         newer = _FOLDER / f"{name}.pg{major}.sql"
         if newer.exists():
