@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tasks.base.secrets import ConnectionString, Reference
 from tasks.base.security import AbsolutePath, Slug
+from tasks.base.security_check import Endpoint
 from tasks.base.words import CheckResult, Frozen, LockPolicy
 
 PASSWORD = "{password}"  # noqa: S105 - where the password stands in a template
@@ -103,12 +104,10 @@ class Command(Frozen):
     deadline_seconds: float = Field(default=300, gt=0, description="Ended after this long, in seconds")
 
 
-class ServedCertificate(Frozen):
+class ServedCertificate(Endpoint):
     """A certificate as a server shows it."""
 
     kind: Literal["served-certificate"]
-    host: str = Field(min_length=1, description="Host that serves it, and that it must be valid for")
-    port: int = Field(default=443, ge=1, le=65535)
     ca_file: AbsolutePath | None = Field(default=None, description="Authorities to trust; default: the host's own")
 
 

@@ -75,7 +75,7 @@ def age_of(credential: Credential, rotations: Rotations) -> Age:
     try:
         if credential.served is not None:
             shown = shown_by(credential.served, valid=False)
-            dates.append((shown.begins_at, f"the certificate of {credential.served.host}:{credential.served.port}"))
+            dates.append((shown.begins_at, f"the certificate of {credential.served.address}"))
             ends = shown.ends_at
         elif credential.dated_by is not None:
             begins, ends, source = _date_of_file(credential.dated_by)

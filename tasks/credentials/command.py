@@ -144,7 +144,7 @@ def _prove(proof: Proof, before: Certificate | str | None) -> None:
         after = shown_by(proof, valid=True)
         assert isinstance(before, Certificate)
         if after.fingerprint == before.fingerprint:
-            raise RefusedError(f"{proof.host}:{proof.port} shows the same certificate as before; reload the server")
+            raise RefusedError(f"{proof.address} shows the same certificate as before; reload the server")
         if after.ends_at <= before.ends_at:
             raise RefusedError(f"the new certificate of {proof.host} ends no later than the one before")
     elif isinstance(proof, HttpRequest):
@@ -172,7 +172,7 @@ def _status(proof: HttpRequest, secret: str) -> int:
 
 def _in_words(proof: Proof) -> str:
     if isinstance(proof, ServedCertificate):
-        return f"a new and valid certificate at {proof.host}:{proof.port}"
+        return f"a new and valid certificate at {proof.address}"
     if isinstance(proof, HttpRequest):
         return f"a request to {proof.url}"
     return f"{Path(proof.arguments[0]).name}"

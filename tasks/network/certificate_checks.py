@@ -13,8 +13,9 @@ from tasks.base.findings import Finding, Scan, Severity, identity_of
 from tasks.base.scans import Looked, Scanning, as_check, unknown, verdict_of
 from tasks.base.security import place_of
 from tasks.base.security_check import CertificatePolicy, Endpoint
+from tasks.base.tls import certificates_in
 from tasks.base.words import CheckResult, Verdict
-from tasks.network import certificates, tls
+from tasks.network import certificates, refusal
 from tasks.network.certificates import Fault
 
 _MOST_BYTES = 1024 * 1024
@@ -46,14 +47,14 @@ def check_files(pattern: str, policy: CertificatePolicy) -> Scan:
 def _endpoint(endpoint: Endpoint, policy: CertificatePolicy) -> Looked:
     command = _command(endpoint)
     try:
-        shown = tls.look_at(endpoint, policy)
+        shown, refused_by = refusal.look_at(endpoint, policy)
     except NightshiftError as error:
         return unknown("certificate", endpoint.address, error, command)
     own, now = shown.chain[0], utc_now()
     faults = [
         *certificates.faults_of_dates(own, policy, now),
         *certificates.faults_of_strength(own),
-        *([refused] if (refused := certificates.fault_of_refusal(shown.chain, shown.refusal)) else []),
+        *([refused] if (refused := certificates.fault_of_refusal(shown.chain, refused_by)) else []),
         *([wrong] if (wrong := certificates.fault_of_names(own, endpoint.name)) else []),
     ]
     if shown.protocol in _OLD_PROTOCOLS:
@@ -61,7 +62,7 @@ def _endpoint(endpoint: Endpoint, policy: CertificatePolicy) -> Looked:
         faults.append(Fault(rule="weak-protocol", severity=Severity.MEDIUM, sentence=sentence))
     for issuer in shown.chain[1:]:
         faults += [_of_issuer(one, issuer) for one in _faults(issuer, policy)]
-    if shown.refusal is not None and not faults:
+    if refused_by is not None and not faults:
         sentence = "is refused for a date that is none of those shown: the authority behind them has expired"
         faults.append(Fault(rule="certificate-refused", severity=Severity.HIGH, sentence=sentence))
     verified = "" if faults else "; chain, names, key and signature are good"
@@ -76,7 +77,7 @@ def _files(pattern: str, policy: CertificatePolicy) -> Looked:
     for place in places:
         command = f"openssl x509 -in {place} -noout -dates -subject -issuer"
         try:
-            own, *issuers = _certificates_in(place)
+            own, *issuers = certificates_in(place.read_bytes()[:_MOST_BYTES])
         except (OSError, ValueError) as error:
             said = error.strerror if isinstance(error, OSError) else "it holds no certificate"
             missing.append(f"{place} cannot be read ({said}); give the right, or narrow the pattern")
@@ -156,14 +157,6 @@ def _finding(scope: str, place: str, certificate: x509.Certificate, fault: Fault
         package=certificates.common_name(certificate.subject),
         installed_version=f"until {iso(certificate.not_valid_after_utc)}",
     )
-
-
-def _certificates_in(place: Path) -> list[x509.Certificate]:
-    """The certificates of a file, the first of them its own. Raises ValueError when there is none, OSError."""
-    data = place.read_bytes()[:_MOST_BYTES]
-    if b"-----BEGIN" in data:
-        return x509.load_pem_x509_certificates(data)
-    return [x509.load_der_x509_certificate(data)]
 
 
 def _command(endpoint: Endpoint) -> str:

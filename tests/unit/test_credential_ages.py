@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import ValidationError
 
 from deployments.demo.certificates import make
@@ -17,6 +18,7 @@ from tasks.credentials import plan
 from tasks.credentials.ages import State, age_of, scannings
 from tasks.repository.local import LocalStore
 from tasks.repository.rotations import Rotations, Step
+from tests.unit.tls import serving, tls
 
 NOW = utc_now()
 HAND = {"kind": "service", "max_age_days": 30}
@@ -105,6 +107,31 @@ def test_a_certificate_has_its_own_end(rotations, tmp_path, last_day, severity):
     one = credential(kind="certificate", max_age_days=None, dated_by=str(place))
     assert age_of(one, rotations).age_days(NOW) == pytest.approx(20, abs=0.2)
     assert [finding.severity for finding in looked_at(one, rotations).findings] == ([severity] if severity else [])
+
+
+def test_a_certificate_is_read_in_both_forms_and_a_key_alone_is_none(rotations, tmp_path):
+    made, place = make("localhost", first_day=-20, last_day=5), tmp_path / "server.der"
+    place.write_bytes(made.certificate.public_bytes(Encoding.DER))
+    assert age_of(credential(kind="certificate", dated_by=str(place)), rotations).known_by.startswith("the certificate")
+    place.write_text("-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n")
+    assert age_of(credential(kind="certificate", dated_by=str(place)), rotations).known_by.startswith("the date of")
+
+
+def test_the_certificate_of_a_postgresql_tells_its_age_by_its_own_protocol(rotations, tmp_path):
+    secure = tls(make("localhost", first_day=-20).write(tmp_path / "postgres.pem"))
+
+    def talk(connection):
+        assert connection.recv(8)[4:] == (80877103).to_bytes(4)
+        connection.sendall(b"S")
+        secure(connection)
+
+    with serving(talk) as port:
+        proof = {"kind": "served-certificate", "host": "127.0.0.1", "port": port, "starttls": "postgres"}
+        served = credential(kind="certificate", command={"arguments": ["/bin/true"]}, proof=proof)
+        assert age_of(served, rotations).age_days(NOW) == pytest.approx(20, abs=0.2)
+    lost = {**proof, "ca_file": str(tmp_path / "lost.pem")}
+    served = credential(kind="certificate", command={"arguments": ["/bin/true"]}, proof=lost)
+    assert "lost.pem cannot be read" in age_of(served, rotations).unread
 
 
 def test_a_certificate_without_end_that_is_too_old_is_due_all_the_same(rotations, tmp_path):

@@ -44,10 +44,14 @@ def serving(talk: Talk) -> Iterator[int]:
                 opened.append(connection)
                 Thread(target=one, args=(connection,), daemon=True).start()
 
-    Thread(target=accept, daemon=True).start()
+    accepting = Thread(target=accept, daemon=True)
+    accepting.start()
     try:
         yield listening.getsockname()[1]
     finally:
+        # Closed while somebody waits on it, its number would be the next socket's, whose connections would come here.
+        listening.shutdown(socket.SHUT_RDWR)
+        accepting.join()
         listening.close()
         for connection in opened:
             connection.close()
