@@ -2,8 +2,8 @@
 
 import re
 
-from tasks.base.credentials import PASSWORD
 from tasks.base.errors import ConfigurationError
+from tasks.base.password_places import PASSWORD
 
 
 def password_in(text: str, variable: str, template: str) -> str | None:

@@ -5,15 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tasks.base.credentials import (
-    BlockPlace,
-    Credential,
-    EnvironmentFilePlace,
-    PassfilePlace,
-    ProgramPlace,
-    SecretPlace,
-)
+from tasks.base.credentials import Credential
 from tasks.base.errors import ConfigurationError, IncompleteError, NightshiftError, RefusedError, UnreachableError
+from tasks.base.password_places import BlockPlace, EnvironmentFilePlace, PassfilePlace, ProgramPlace, SecretPlace
 from tasks.base.programs import Program, output_of
 from tasks.base.secrets import block_value, brought_along, remember
 from tasks.base.security import place_of

@@ -4,8 +4,9 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from tasks.base.credentials import Credential, Credentials, Rotated, SecretPlace
+from tasks.base.credentials import Credential, Credentials, Rotated
 from tasks.base.errors import RefusedError
+from tasks.base.password_places import SecretPlace
 from tasks.base.system import Database
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres.connection import connect

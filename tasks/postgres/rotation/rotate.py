@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
-from tasks.base.credentials import SecretPlace
 from tasks.base.errors import CorruptError, IncompleteError, NightshiftError, RefusedError
+from tasks.base.password_places import SecretPlace
 from tasks.base.secrets import remember
 from tasks.repository.rotations import Record, Step
 
