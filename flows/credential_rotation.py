@@ -1,6 +1,7 @@
 """Rotate credentials that are due: first the plan, then a new one, its proof, and what became of the old one."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -58,6 +59,7 @@ def credential_rotation(system: str, credentials: tuple[str, ...] = (), dry_run:
         dry_run: Only show what is due and try what would stand in the way; switch it off to rotate.
     """
     with _support.begin(FLOW, system) as run:
+        zone = ZoneInfo(run.system.timezone)
         rotations = Rotations(run.store, run.system.name, run.run_id)
         before = plan.standings(run.system, rotations, credentials)
         wanted = [one for one in before if one.is_to_be_rotated]
@@ -69,6 +71,6 @@ def credential_rotation(system: str, credentials: tuple[str, ...] = (), dry_run:
         )
         by_name = {one.credential.name: done for one, done in zip(wanted, outcomes, strict=True)}
         after = before if dry_run else plan.standings(run.system, rotations, credentials)
-        ledger, _ = _security.scan_all(run, ages.scannings([one.credential for one in before], rotations))
+        ledger, _ = _security.scan_all(run, ages.scannings([one.credential for one in before], rotations, zone))
         result = plan.result_of(run.system, run.facts(), after, by_name, ledger.rows, dry_run=dry_run)
         return _support.conclude(run, result, result.attachments)

@@ -75,10 +75,20 @@ class Credential(Frozen):
 
     name: Slug = Field(description="How plan, ledger and journal call it")
     kind: CredentialKind
-    max_age_days: float | None = Field(
-        default=None, gt=0, description="It must be rotated when it is this old, in days; a certificate has its own end"
+    max_age_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36500,
+        description="It may be this old, in whole days of the system's zone: overdue when that day is over; "
+        "a certificate has its own end",
     )
-    lead_days: float = Field(default=7, ge=0, description="It is due this long before that, in days")
+    lead_days: int = Field(
+        default=7,
+        ge=0,
+        le=36500,
+        description="It is due this long before that, in days; at least the time between two looks, or it grows "
+        "overdue unseen",
+    )
     kept_in: str = Field(default="", description="For people: where it is kept, when no place says it")
     by_hand: str = Field(default="", description="For people: how it is rotated, when no role or command does it")
     rotated_at: date | None = Field(default=None, description="Stated date of its last rotation by hand")

@@ -1,9 +1,10 @@
 """How old credentials are, and what is due. An age that nothing tells is unknown, and never taken for a young one."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
@@ -35,42 +36,36 @@ class Age(Frozen):
     rotated_at: datetime | None = Field(default=None, description="None: nothing tells it")
     known_by: str = Field(default="", description="Journal, stated date, date of a file or certificate")
     ends_at: datetime | None = Field(default=None, description="End of a certificate's validity")
+    due_at: datetime | None = Field(default=None, description="From then on it is due")
+    must_by: datetime | None = Field(
+        default=None, description="When it must have been rotated, in the system's zone; None: that is unknown"
+    )
     unread: str = Field(default="", description="Why a source could not be read: the age is then unknown")
 
     def age_days(self, now: datetime) -> float | None:
         """Its age in days; None when it is unknown."""
         return None if self.rotated_at is None or self.unread else round((now - self.rotated_at) / _DAY, 1)
 
-    def must_by(self, credential: Credential) -> datetime | None:
-        """When it must have been rotated; None when that is unknown."""
-        if self.unread:
-            return None
-        limit = credential.max_age_days
-        if limit is not None and self.rotated_at is None and self.ends_at is None:
-            return None
-        by_age = self.rotated_at + timedelta(days=limit) if limit is not None and self.rotated_at else None
-        return min((one for one in (by_age, self.ends_at) if one is not None), default=None)
-
-    def state(self, credential: Credential, now: datetime) -> State:
+    def state(self, now: datetime) -> State:
         """Where it stands at that moment."""
-        by = self.must_by(credential)
-        if by is None:
+        if self.must_by is None or self.due_at is None:
             return State.UNKNOWN
-        if by <= now:
+        if self.must_by <= now:
             return State.OVERDUE
-        return State.DUE if by - timedelta(days=credential.lead_days) <= now else State.FRESH
+        return State.DUE if self.due_at <= now else State.FRESH
 
 
-def age_of(credential: Credential, rotations: Rotations) -> Age:
-    """The latest of all dates that are known: the journal's, the stated one, that of the file or certificate."""
+def age_of(credential: Credential, rotations: Rotations, zone: ZoneInfo) -> Age:
+    """The latest of all dates that are known: the journal's, the stated one, that of the file or certificate.
+
+    A stated date is a day of that zone, and days are counted there.
+    """
     dates: list[tuple[datetime, str]] = []
     if (recorded := rotations.rotated_at(credential.name)) is not None:
         dates.append((recorded, "the journal"))
     if credential.rotated_at is not None:
-        stated = credential.rotated_at
-        dates.append(
-            (datetime(stated.year, stated.month, stated.day, tzinfo=UTC), "the date stated in the system file")
-        )
+        stated = datetime.combine(credential.rotated_at, time(), zone)
+        dates.append((stated.astimezone(UTC), "the date stated in the system file"))
     ends = None
     try:
         if credential.served is not None:
@@ -85,24 +80,42 @@ def age_of(credential: Credential, rotations: Rotations) -> Age:
             raise IncompleteError(f"{known[1]} lies in the future, {iso(known[0])}; correct it")
     except NightshiftError as error:
         return Age(unread=str(error))
-    return Age(rotated_at=known[0], known_by=known[1], ends_at=ends) if known else Age(ends_at=ends)
+    rotated_at, known_by = known if known is not None else (None, "")
+    by_age = None
+    if rotated_at is not None and credential.max_age_days is not None:
+        by_age = _end_of_age(rotated_at, credential.max_age_days, zone)
+    by = min((one for one in (by_age, ends) if one is not None), default=None)
+    # By the calendar: in a zone, subtracting days goes by its wall clock.
+    by = by.astimezone(zone) if by is not None else None
+    due = by - timedelta(days=credential.lead_days) if by is not None else None
+    return Age(rotated_at=rotated_at, known_by=known_by, ends_at=ends, due_at=due, must_by=by)
 
 
-def scannings(entries: Sequence[Credential], rotations: Rotations) -> list[Scanning]:
+def _end_of_age(rotated_at: datetime, max_age_days: int, zone: ZoneInfo) -> datetime:
+    """The end of the day on which it reaches that age.
+
+    Whole days of the calendar: neither the hour of a rotation nor a clock change makes one late that is rotated on the
+    same day of every month or quarter.
+    """
+    last_day = rotated_at.astimezone(zone).date() + timedelta(days=max_age_days)
+    return datetime.combine(last_day + _DAY, time(), zone)
+
+
+def scannings(entries: Sequence[Credential], rotations: Rotations, zone: ZoneInfo) -> list[Scanning]:
     """One look at each credential's age, for the ledger."""
-    return [(_scope(one), partial(_scan, one, rotations)) for one in entries]
+    return [(_scope(one), partial(_scan, one, rotations, zone)) for one in entries]
 
 
-def _scan(credential: Credential, rotations: Rotations) -> Scan:
-    return as_scan(_scope(credential), "ages", partial(_look, credential, rotations))
+def _scan(credential: Credential, rotations: Rotations, zone: ZoneInfo) -> Scan:
+    return as_scan(_scope(credential), "ages", partial(_look, credential, rotations, zone))
 
 
-def _look(credential: Credential, rotations: Rotations) -> list[Finding]:
+def _look(credential: Credential, rotations: Rotations, zone: ZoneInfo) -> list[Finding]:
     """What is wrong with its age: one finding that stays the same one while it grows worse."""
-    age, now = age_of(credential, rotations), utc_now()
+    age, now = age_of(credential, rotations, zone), utc_now()
     if age.unread:
         raise IncompleteError(f"the age of {credential.name} is unknown: {age.unread}")
-    state, by = age.state(credential, now), age.must_by(credential)
+    state, by = age.state(now), age.must_by
     if state is State.FRESH:
         return []
     severity, said = {

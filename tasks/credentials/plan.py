@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
@@ -88,7 +89,7 @@ def standings(system: System, rotations: Rotations, patterns: Sequence[str]) -> 
             known = ", ".join(one.name for one in entries) or "none"
             raise ConfigurationError(f"system '{system.name}' has no credential '{pattern}'; it has: {known}")
     chosen = [one for one in entries if not patterns or any(fnmatchcase(one.name, name) for name in patterns)]
-    return [_standing(system.name, one, rotations, named=bool(patterns)) for one in chosen]
+    return [_standing(system, one, rotations, named=bool(patterns)) for one in chosen]
 
 
 def result_of(
@@ -137,15 +138,15 @@ def command_for(system: System, credential: Credential) -> str:
     return f"nightshift run credential_rotation system={system.name} credentials={credential.name}"
 
 
-def _standing(system: str, credential: Credential, rotations: Rotations, *, named: bool) -> Standing:
-    age = age_of(credential, rotations)
+def _standing(system: System, credential: Credential, rotations: Rotations, *, named: bool) -> Standing:
+    age = age_of(credential, rotations, ZoneInfo(system.timezone))
     return Standing(
         credential=credential,
         age=age,
-        state=age.state(credential, utc_now()),
+        state=age.state(utc_now()),
         interrupted=rotations.interrupted(credential.name) is not None,
         failed=_failed(credential, rotations),
-        left_beside=_left_beside(system, credential),
+        left_beside=_left_beside(system.name, credential),
         named=named,
     )
 
@@ -170,10 +171,9 @@ def _left_beside(system: str, credential: Credential) -> bool:
 
 def _age_check(system: System, one: Standing) -> CheckResult:
     credential, age = one.credential, one.age
-    by = age.must_by(credential)
     verdict = Verdict.OK if one.state is State.FRESH else Verdict.WARN
     days = age.age_days(utc_now())
-    message = f"{_days(days)}, by {age.known_by}; to be rotated by {_date(by)}"
+    message = f"{_days(days)}, by {age.known_by}; to be rotated before {_when(age.must_by)}"
     if age.unread:
         verdict, message = Verdict.INCOMPLETE, f"its age is unknown: {age.unread}"
     elif one.state is State.UNKNOWN:
@@ -182,7 +182,7 @@ def _age_check(system: System, one: Standing) -> CheckResult:
             "its age is unknown: no run rotated it, and no date is stated (rotated_at, dated_by)",
         )
     elif one.state is State.OVERDUE:
-        message = f"overdue since {_date(by)}: {_days(days)}, by {age.known_by}"
+        message = f"overdue since {_when(age.must_by)}: {_days(days)}, by {age.known_by}"
     if one.trouble:
         verdict, message = Verdict.worst([verdict, Verdict.WARN]), f"{one.trouble}; {message}"
     return CheckResult(
@@ -199,7 +199,6 @@ def _age_check(system: System, one: Standing) -> CheckResult:
 
 def _row(system: System, one: Standing, outcome: Rotated | None) -> Row:
     credential, age = one.credential, one.age
-    by = age.must_by(credential)
     way = "role" if credential.role else "command" if credential.command else "hand"
     trouble = "failed" if one.failed else "interrupted" if one.trouble else ""
     needs = one.state is not State.FRESH or trouble
@@ -211,7 +210,7 @@ def _row(system: System, one: Standing, outcome: Rotated | None) -> Row:
         "known_by": age.known_by,
         "age_days": age.age_days(utc_now()),
         "max_age_days": credential.max_age_days,
-        "must_by": iso(by) if by else "",
+        "must_by": iso(age.must_by) if age.must_by else "",
         "rotated_by": way,
         "kept_in": credential.place_in_words,
         "outcome": "; ".join(f"{check.verdict}: {check.message}" for check in (outcome.checks if outcome else ())),
@@ -229,5 +228,5 @@ def _days(days: float | None) -> str:
     return "of unknown age" if days is None else f"{days:g} days old"
 
 
-def _date(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d}" if moment else "an unknown day"
+def _when(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M %Z}" if moment else "an unknown day"

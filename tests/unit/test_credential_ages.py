@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -20,7 +21,7 @@ from tasks.repository.local import LocalStore
 from tasks.repository.rotations import Rotations, Step
 from tests.unit.tls import serving, tls
 
-NOW = utc_now()
+NOW, HERE = utc_now(), ZoneInfo("UTC")
 HAND = {"kind": "service", "max_age_days": 30}
 
 
@@ -38,7 +39,7 @@ def days_ago(days):
 
 
 def looked_at(one, rotations):
-    ((scope, look),) = scannings([one], rotations)
+    ((scope, look),) = scannings([one], rotations, HERE)
     assert scope == "credential key"
     return look()
 
@@ -49,7 +50,7 @@ def looked_at(one, rotations):
 )
 def test_a_stated_date_becomes_fresh_due_and_overdue(rotations, days, state, severity):
     one = credential(rotated_at=days_ago(days))
-    assert age_of(one, rotations).state(one, NOW) is state
+    assert age_of(one, rotations, HERE).state(NOW) is state
     scan = looked_at(one, rotations)
     assert [finding.severity for finding in scan.findings] == ([severity] if severity else [])
     assert scan.state.is_complete
@@ -74,12 +75,12 @@ def test_the_journal_counts_only_what_was_proven(rotations):
     rotations.record("key", Step.INTENDED)
     assert rotations.interrupted("key").run_id == "run1"
     rotations.record("key", Step.TAKEN_BACK)
-    assert age_of(one, rotations).state(one, NOW) is State.OVERDUE
+    assert age_of(one, rotations, HERE).state(NOW) is State.OVERDUE
     assert rotations.interrupted("key") is None
     rotations.record("key", Step.PROVEN)
     other = Rotations(rotations._store, "acme", "run2")
-    assert age_of(one, other).known_by == "the journal"
-    assert age_of(one, other).state(one, utc_now()) is State.FRESH
+    assert age_of(one, other, HERE).known_by == "the journal"
+    assert age_of(one, other, HERE).state(utc_now()) is State.FRESH
     assert other.proven_by("key", "run1")
     assert not other.proven_by("key", "run2")
 
@@ -90,12 +91,12 @@ def test_a_file_tells_its_date_and_a_missing_one_nothing(rotations, tmp_path):
     scan = looked_at(one, rotations)
     assert scan.state is ScanState.INCOMPLETE, "a source that cannot be read closes nothing"
     assert "cannot be looked at" in scan.reason
-    assert age_of(one, rotations).age_days(NOW) is None
+    assert age_of(one, rotations, HERE).age_days(NOW) is None
     place.write_text("key")
     written = (NOW - timedelta(days=99)).timestamp()
     os.utime(place, (written, written))
     one = credential(kind="ssh-key", dated_by=str(place))
-    assert age_of(one, rotations).state(one, NOW) is State.OVERDUE
+    assert age_of(one, rotations, HERE).state(NOW) is State.OVERDUE
     later = (NOW + timedelta(days=99)).timestamp()
     os.utime(place, (later, later))
     assert "lies in the future" in looked_at(one, rotations).reason
@@ -105,16 +106,20 @@ def test_a_file_tells_its_date_and_a_missing_one_nothing(rotations, tmp_path):
 def test_a_certificate_has_its_own_end(rotations, tmp_path, last_day, severity):
     place = make("localhost", first_day=-20, last_day=last_day).write(tmp_path / "server.pem")
     one = credential(kind="certificate", max_age_days=None, dated_by=str(place))
-    assert age_of(one, rotations).age_days(NOW) == pytest.approx(20, abs=0.2)
+    assert age_of(one, rotations, HERE).age_days(NOW) == pytest.approx(20, abs=0.2)
     assert [finding.severity for finding in looked_at(one, rotations).findings] == ([severity] if severity else [])
 
 
 def test_a_certificate_is_read_in_both_forms_and_a_key_alone_is_none(rotations, tmp_path):
     made, place = make("localhost", first_day=-20, last_day=5), tmp_path / "server.der"
     place.write_bytes(made.certificate.public_bytes(Encoding.DER))
-    assert age_of(credential(kind="certificate", dated_by=str(place)), rotations).known_by.startswith("the certificate")
+    assert age_of(credential(kind="certificate", dated_by=str(place)), rotations, HERE).known_by.startswith(
+        "the certificate"
+    )
     place.write_text("-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n")
-    assert age_of(credential(kind="certificate", dated_by=str(place)), rotations).known_by.startswith("the date of")
+    assert age_of(credential(kind="certificate", dated_by=str(place)), rotations, HERE).known_by.startswith(
+        "the date of"
+    )
 
 
 def test_the_certificate_of_a_postgresql_tells_its_age_by_its_own_protocol(rotations, tmp_path):
@@ -128,18 +133,18 @@ def test_the_certificate_of_a_postgresql_tells_its_age_by_its_own_protocol(rotat
     with serving(talk) as port:
         proof = {"kind": "served-certificate", "host": "127.0.0.1", "port": port, "starttls": "postgres"}
         served = credential(kind="certificate", command={"arguments": ["/bin/true"]}, proof=proof)
-        assert age_of(served, rotations).age_days(NOW) == pytest.approx(20, abs=0.2)
+        assert age_of(served, rotations, HERE).age_days(NOW) == pytest.approx(20, abs=0.2)
     lost = {**proof, "ca_file": str(tmp_path / "lost.pem")}
     served = credential(kind="certificate", command={"arguments": ["/bin/true"]}, proof=lost)
-    assert "lost.pem cannot be read" in age_of(served, rotations).unread
+    assert "lost.pem cannot be read" in age_of(served, rotations, HERE).unread
 
 
 def test_a_certificate_without_end_that_is_too_old_is_due_all_the_same(rotations, tmp_path):
     place = make("localhost", first_day=-40, last_day=4000).write(tmp_path / "server.pem")
     one = credential(kind="certificate", dated_by=str(place))
-    assert age_of(one, rotations).state(one, NOW) is State.OVERDUE
+    assert age_of(one, rotations, HERE).state(NOW) is State.OVERDUE
     place.write_text("-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n")
-    assert "cannot be read" in age_of(one, rotations).unread
+    assert "cannot be read" in age_of(one, rotations, HERE).unread
 
 
 def system(*entries):

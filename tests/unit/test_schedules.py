@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -46,6 +47,7 @@ RUNBOOK = {
     "fraiseql access_review monthly": "day 3 08:00",
     "fraiseql access_review reminder": "monday 08:30",
     "fraiseql credential_rotation monthly": "day 2 03:30",
+    "fraiseql credential_rotation weekly": "monday 08:45",
     "fraiseql capacity_sample daily": "daily 05:30",
     "fraiseql capacity_report monthly": "day 2 08:00",
     "fraiseql capacity_report daily": "daily 07:15",
@@ -61,6 +63,7 @@ RUNBOOK = {
     "myproject-nexa access_review monthly": "day 3 09:00",
     "myproject-nexa access_review reminder": "monday 09:00",
     "myproject-nexa credential_rotation quarterly": "quarter day 2 09:00",
+    "myproject-nexa credential_rotation weekly": "monday 09:45",
     "myproject-nexa capacity_sample daily": "daily 05:30",
     "myproject-nexa capacity_report weekly": "monday 07:30",
     "myproject-nexa capacity_report quarterly": "quarter day 2 08:30",
@@ -76,6 +79,7 @@ RUNBOOK = {
     "nexus-cos access_review monthly": "day 3 09:00",
     "nexus-cos access_review reminder": "monday 09:00",
     "nexus-cos credential_rotation monthly": "day 2 06:30",
+    "nexus-cos credential_rotation weekly": "monday 09:30",
     "nexus-cos capacity_sample daily": "daily 05:30",
     "nexus-cos capacity_report weekly": "monday 07:30",
     "nexus-cos capacity_report monthly": "day 1 08:30",
@@ -92,6 +96,7 @@ RUNBOOK = {
     "nexus-platform access_review monthly": "day 3 09:00",
     "nexus-platform access_review reminder": "monday 09:30",
     "nexus-platform credential_rotation quarterly": "quarter day 2 09:00",
+    "nexus-platform credential_rotation weekly": "monday 09:15",
     "nexus-platform capacity_sample daily": "daily 05:30",
     "nexus-platform capacity_report weekly": "monday 08:30",
     "nexus-platform capacity_report monthly": "day 1 08:30",
@@ -108,6 +113,7 @@ RUNBOOK = {
     "operations-manual access_review monthly": "day 3 08:00",
     "operations-manual access_review reminder": "monday 09:15",
     "operations-manual credential_rotation monthly": "day 2 06:30",
+    "operations-manual credential_rotation weekly": "monday 09:45",
     "operations-manual capacity_sample daily": "daily 05:30",
     "operations-manual capacity_report daily": "daily 07:15",
     "operations-manual capacity_report weekly": "monday 09:30",
@@ -174,6 +180,20 @@ def skipped(day, clock: str, zone: str) -> bool:
     """True when that wall time does not exist on that day."""
     wall = datetime.fromisoformat(f"{day} {clock}").replace(tzinfo=ZoneInfo(zone))
     return wall.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) != wall.replace(tzinfo=None)
+
+
+@pytest.mark.parametrize("name", known_systems())
+def test_no_credential_grows_too_old_between_two_looks(name):
+    looks = sorted(
+        moment.date()
+        for key, schedule in SCHEDULES.items()
+        if key.startswith(f"{name} credential_rotation ")
+        for moment in year_of(schedule.cron, schedule.timezone or "UTC")
+    )
+    apart = max((later - earlier).days for earlier, later in pairwise(looks))
+    for one in load_system(name).credentials.entries:
+        assert one.lead_days >= apart, one.name
+        assert one.max_age_days is None or one.max_age_days > one.lead_days, f"{one.name} would be due for ever"
 
 
 def test_backups_of_a_runbook_that_says_utc_stay_there_when_the_system_moves():
