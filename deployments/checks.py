@@ -1,8 +1,9 @@
 """`nightshift check`: reach everything that a system names, and say what is missing with what mends it."""
 
-from collections.abc import Callable
 from functools import partial
 
+from deployments import wider_checks
+from deployments.answers import Answer, ask, fail, ok, result
 from tasks.base.clock import iso
 from tasks.base.errors import NightshiftError
 from tasks.base.secrets import resolve, resolve_value
@@ -18,18 +19,16 @@ from tasks.repository.keys import check_keys
 from tasks.repository.opening import open_store
 from tasks.repository.probe import probe_and_record
 
-Answer = str | CheckResult | list[CheckResult]
-
 
 def check_system(system: System) -> list[CheckResult]:
     """One result per question, every problem in one pass; a red one holds the remedy."""
-    results = _ask(system.name, "configuration", lambda: "valid")
-    results += _ask(system.name, "schedules", lambda: _schedules(system))
+    results = ask(system.name, "configuration", lambda: "valid")
+    results += ask(system.name, "schedules", lambda: _schedules(system))
     results += _references(system)
     for database in system.databases:
         results += _database(system, database)
-    results += _ask(system.repository.url, "repository", lambda: _repository(system))
-    return results + _keys(system)
+    results += ask(system.repository.url, "repository", lambda: _repository(system))
+    return results + _keys(system) + wider_checks.check(system)
 
 
 def _schedules(system: System) -> Answer:
@@ -46,23 +45,25 @@ def _schedules(system: System) -> Answer:
             if schedule.cron:
                 CronSchedule(cron=schedule.cron, timezone=schedule.timezone or system.timezone)
         except NightshiftError as error:
-            wrong.append(_fail(system.name, "schedules", f"{place}: {error}"))
+            wrong.append(fail(system.name, "schedules", f"{place}: {error}"))
         except ValueError:
             wrong.append(
-                _fail(system.name, "schedules", f"{place}: '{schedule.cron}' is no cron; write such as '0 2 * * *'")
+                fail(system.name, "schedules", f"{place}: '{schedule.cron}' is no cron; write such as '0 2 * * *'")
             )
     return wrong or "flows, parameters and times are valid"
 
 
 def _references(system: System) -> list[CheckResult]:
     """The secrets that no other question needs."""
-    references = sorted({reference for reference in system.alerting.model_dump().values() if reference})
+    named = [*system.alerting.model_dump().values()]
+    named += [secret for image in system.security.images for secret in (image.username, image.password)]
+    references = sorted({reference for reference in named if reference})
     missing: list[CheckResult] = []
     for reference in references:
-        missing += _ask(system.name, "secrets", partial(_there, reference))
+        missing += ask(system.name, "secrets", partial(_there, reference))
     if missing or not references:
         return missing
-    return [_ok(system.name, "secrets", f"{', '.join(references)} can be read")]
+    return [ok(system.name, "secrets", f"{', '.join(references)} can be read")]
 
 
 def _there(reference: str) -> Answer:
@@ -78,26 +79,26 @@ def _database(system: System, database: Database) -> list[CheckResult]:
         tls = "with TLS" if seen[0].encrypted else "without TLS"
         return f"PostgreSQL {seen[0].server_version}, database {seen[0].database_name} as {seen[0].role}, {tls}"
 
-    results = _ask(database.name, "connection", connection)
+    results = ask(database.name, "connection", connection)
     if not seen:
         return results
     access = seen[0]
     results += missing_rights(database.name, access, system.backup)
     results.append(judge_clock(database.name, access.clock_skew_seconds, system.thresholds.clock_skew_seconds))
     results += _programs(system, database, access)
-    return results + _ask(database.name, "lock", lambda: _lock(database, access))
+    return results + ask(database.name, "lock", lambda: _lock(database, access))
 
 
 def _programs(system: System, database: Database, access: Access) -> list[CheckResult]:
     try:
         clients = find_clients(access.server_version_num, system.backup.binaries)
     except NightshiftError as error:
-        return [_fail(database.name, "client programs", str(error))]
+        return [fail(database.name, "client programs", str(error))]
     return [
-        *_ask(
+        *ask(
             database.name, "client programs", lambda: dump_roles(database, clients, access.database_name, system.backup)
         ),
-        *_ask(
+        *ask(
             database.name, "sandbox", lambda: check_sandbox(database.name, clients.major, access, system.restore_test)
         ),
     ]
@@ -106,7 +107,7 @@ def _programs(system: System, database: Database, access: Access) -> list[CheckR
 def _lock(database: Database, access: Access) -> Answer:
     if database.lock_dsn is None:
         advice = "this is a standby, where no other host sees the lock; set lock_dsn to the primary"
-        return _result(database.name, "lock", Verdict.WARN, advice) if access.standby else "on the database itself"
+        return result(database.name, "lock", Verdict.WARN, advice) if access.standby else "on the database itself"
     with connect(database, application_name="nightshift:check", dsn=database.lock_dsn):
         return "the primary is reachable"
 
@@ -118,51 +119,28 @@ def _repository(system: System) -> Answer:
         return said
     then = f"write-once {before.seen.write_once}, object lock {before.seen.object_lock} on {iso(before.at)}"
     advice = f"{said}. It was {then}: if nobody meant to change the store, look at its settings"
-    return _result(system.repository.url, "repository", Verdict.WARN, advice)
+    return result(system.repository.url, "repository", Verdict.WARN, advice)
 
 
 def _keys(system: System) -> list[CheckResult]:
     recipients = system.backup.recipients
     if not recipients:
         advice = "backups are stored in clear; make a key with age-keygen and set backup.recipients"
-        return [_result(system.name, "keys", Verdict.WARN, advice)]
+        return [result(system.name, "keys", Verdict.WARN, advice)]
     policies = {
         "verification.identity": system.verification.identity,
         "restore_test.identity": system.restore_test.identity,
     }
     results = []
     for place, reference in policies.items():
-        results += _ask(system.name, place, partial(_opens, recipients, reference))
+        results += ask(system.name, place, partial(_opens, recipients, reference))
     tested = any(schedule.flow == "restore_test" for schedule in system.schedules)
     if tested and not system.restore_test.identity:
         advice = "restore tests are scheduled, and without restore_test.identity no encrypted backup can be restored"
-        results.append(_fail(system.name, "restore_test.identity", advice))
+        results.append(fail(system.name, "restore_test.identity", advice))
     return results
 
 
 def _opens(recipients: tuple[str, ...], reference: str | None) -> str:
     check_keys([resolve_value(one) for one in recipients], resolve(reference) if reference else None)
     return "opens what is encrypted" if reference else "is not set; the recipients are valid"
-
-
-def _ask(target: str, name: str, question: Callable[[], Answer]) -> list[CheckResult]:
-    """What the question answers; a NightshiftError is its answer too, as FAIL."""
-    try:
-        answer = question()
-    except NightshiftError as error:
-        return [_fail(target, name, str(error))]
-    if isinstance(answer, str):
-        return [_ok(target, name, answer)]
-    return [answer] if isinstance(answer, CheckResult) else answer
-
-
-def _ok(target: str, name: str, message: str) -> CheckResult:
-    return _result(target, name, Verdict.OK, message)
-
-
-def _fail(target: str, name: str, message: str) -> CheckResult:
-    return _result(target, name, Verdict.FAIL, message)
-
-
-def _result(target: str, name: str, verdict: Verdict, message: str) -> CheckResult:
-    return CheckResult(name=name, target=target, verdict=verdict, message=message)

@@ -52,7 +52,7 @@ def init(options: argparse.Namespace) -> bool:
 
 
 def check(options: argparse.Namespace) -> bool:
-    """Validate the system, reach its databases and its repository, and say what is missing."""
+    """Validate the system, reach everything that it names, and say what is missing with what mends it."""
     return _print_checks(checks.check_system(load_system(options.system)))
 
 
@@ -196,8 +196,11 @@ def _parameters(pairs: Sequence[str]) -> dict[str, object]:
 
 def _print_checks(found: Sequence[CheckResult]) -> bool:
     for one in found:
-        print(f"{one.verdict:10} {one.target}: {one.name}{': ' if one.message else ''}{mask(one.message)}")
-    return Verdict.worst([one.verdict for one in found]) in (Verdict.OK, Verdict.INFO, Verdict.WARN)
+        after = f"; next: {one.next_command}" if one.next_command else ""
+        print(f"{one.verdict:10} {one.target}: {one.name}{': ' if one.message else ''}{mask(one.message + after)}")
+    verdicts = [one.verdict for one in found]
+    # What is not known beside other things is no failure; nothing but that is none of success.
+    return not Verdict.worst(verdicts).is_red and any(one is not Verdict.SKIP for one in verdicts)
 
 
 def _parser() -> argparse.ArgumentParser:

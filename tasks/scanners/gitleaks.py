@@ -90,7 +90,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _look(command: str, scope: str, folder: Folder, gitleaks: Scanner, policy: SecurityPolicy) -> list[Finding]:
-    key, target = _key(policy), place_of(folder.path)
+    key, target = hmac_key(policy), place_of(folder.path)
     # For a moment the report holds the secrets in clear.
     with scratch_folder() as place:
         report, rules = place / "report.json", place / "rules.toml"
@@ -168,7 +168,8 @@ def _report(path: Path) -> list[Json]:
     raise ToolFailedError("gitleaks wrote no report that can be read; look at the run's log, and try it by hand")
 
 
-def _key(policy: SecurityPolicy) -> bytes:
+def hmac_key(policy: SecurityPolicy) -> bytes:
+    """The key under which found secrets are told apart. Raises ConfigurationError when it is not set or not there."""
     if policy.secret_key is None:
         raise ConfigurationError(
             "security.secret_key is not set: found secrets are told apart by an HMAC under it and never stored; "

@@ -76,13 +76,18 @@ def scan(job: Job, trivy: Scanner, policy: SecurityPolicy, database: Database | 
     return as_scan(job.scope, trivy.name, lambda: _look(job, trivy, policy, database), made_at)
 
 
-def _look(job: Job, trivy: Scanner, policy: SecurityPolicy, database: Database | NightshiftError) -> list[Finding]:
-    if job.needs_database and not isinstance(database, Database):
-        raise database
+def require_target(job: Job) -> None:
+    """Raise ToolFailedError or IncompleteError for what is not there, or cannot be read; a registry is not asked."""
     if isinstance(job.target, Folder):
         require_readable(place_of(job.target.path))
     elif job.target.archive and not place_of(job.target.archive).is_file():
         raise ToolFailedError(f"{job.target.archive} is not there; save the image anew, or correct security.images")
+
+
+def _look(job: Job, trivy: Scanner, policy: SecurityPolicy, database: Database | NightshiftError) -> list[Finding]:
+    if job.needs_database and not isinstance(database, Database):
+        raise database
+    require_target(job)
     with scratch_folder() as folder:
         if isinstance(database, Database):
             (folder / "cache").mkdir()

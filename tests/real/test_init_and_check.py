@@ -162,6 +162,26 @@ def test_the_role_of_the_documentation_is_enough(nightshift, systems, shop, read
     assert database_backup("acme").verdict is Verdict.OK
 
 
+def test_what_audit_and_rotation_lack_is_named_with_the_statement_that_gives_it(
+    nightshift, systems, reader, identity, tmp_path
+):
+    def checked(**app):
+        entry = {"name": "app", "kind": "role", "role": "postgres", "max_age_days": 90}
+        place = {"kind": "file", "path": str(tmp_path / "app.password")}
+        write_system(
+            systems, reader, systems.parent / "repository", str(identity.to_public()),
+            credentials={"entries": [entry | {"place": place} | app]},
+            schedules=[{"flow": "security_audit", "slug": "monthly", "cron": "0 4 1 * *"}],
+        )  # fmt: skip
+        return nightshift("check", "acme")[1]
+
+    out = checked()
+    assert re.search(r"INCOMPLETE postgres shop: reach: .*as a superuser: GRANT .*pg_read_all_data TO nightshift", out)
+    assert re.search(r"FAIL +app: rotation: .*GRANT", out), out
+    out = checked(place={"kind": "file", "path": "/nowhere/app.password"})
+    assert re.search(r"FAIL +app: rotation: cannot write .*there is no folder /nowhere; make it", out), out
+
+
 def test_every_problem_is_named_in_one_pass(nightshift, systems, shop, identity, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("ACME_IDENTITY", str(pyrage.x25519.Identity.generate()))
