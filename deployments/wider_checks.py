@@ -179,7 +179,7 @@ def _credentials(system: System) -> Answer:
     entries = system.credentials.entries
     rotations = Rotations(open_store(system.repository), system.name, new_run_id())
     found: list[CheckResult] = []
-    for scope, look in ages.scannings(entries, rotations):
+    for scope, look in ages.scannings(entries, rotations, system.timezone):
         found += ask(scope, _REACH, partial(_looked, scope, look))
     for one in entries:
         if one.is_rotated_here:
