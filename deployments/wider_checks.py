@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from deployments.answers import Answer, Question, ask, result
 from tasks.base import stopping
@@ -179,7 +180,7 @@ def _credentials(system: System) -> Answer:
     entries = system.credentials.entries
     rotations = Rotations(open_store(system.repository), system.name, new_run_id())
     found: list[CheckResult] = []
-    for scope, look in ages.scannings(entries, rotations, system.timezone):
+    for scope, look in ages.scannings(entries, rotations, ZoneInfo(system.timezone)):
         found += ask(scope, _REACH, partial(_looked, scope, look))
     for one in entries:
         if one.is_rotated_here:

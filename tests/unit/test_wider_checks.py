@@ -108,12 +108,14 @@ def test_credentials_that_could_not_be_rotated_or_dated_are_named(tmp_path):
         credentials={
             "entries": [
                 {"name": "deploy", "kind": "ssh-key", "max_age_days": 90, "dated_by": f"{tmp_path}/id_ed25519"},
+                {"name": "stated", "kind": "api-key", "max_age_days": 90, "rotated_at": "2026-01-01"},
                 {"name": "mail", "kind": "api-key", "max_age_days": 90, "command": program, "proof": proof},
             ]
         },
     )
     assert "correct dated_by, or give the right" in found["credential deploy", "reach"].message
     assert found["credential deploy", "reach"].verdict is Verdict.INCOMPLETE
+    assert found["credential stated", "reach"].verdict is Verdict.OK
     assert "/nowhere/rotate is no program that can be run" in found["mail", "rotation"].message
     assert found["mail", "rotation"].verdict is Verdict.FAIL
     assert found["credential mail", "reach"].verdict is Verdict.OK, "that it was never rotated is the flow's matter"
