@@ -25,6 +25,7 @@ from tasks.repository.rotations import Rotations
 from tests.real.conftest import change_system
 from tests.real.loud import OLD, everything, logs_in, set_password, verifier
 from tests.real.test_no_secret import process_list_watched
+from tests.unit.test_credential_commands import known, serving
 
 
 def test_a_rotated_password_is_proven_kept_and_nowhere_else(rotating, loud_server, place, tmp_path, caplog, capfd):
@@ -203,6 +204,30 @@ def test_two_at_the_same_time_give_one_new_password(rotating, loud_server, place
     assert told[0].startswith("role app has a new password"), told
     assert told[1:] == ["was rotated by another run meanwhile; nothing was done"]
     assert logs_in(loud_server, place.read_text().strip())
+
+
+def test_a_key_is_rotated_by_its_program_under_the_lock_and_told_with_its_proof(rotating, tmp_path):
+    key, makes = tmp_path / "key", tmp_path / "make-key"
+    key.write_text("old")
+    makes.write_text(f"#!/bin/sh\necho planted-new-key > {key}\n")
+    makes.chmod(0o755)
+    with serving(known("old", "planted-new-key")) as port:
+        proof = {"kind": "request", "url": f"http://127.0.0.1:{port}/me", "secret": f"file:{key}"}
+        one = {"name": "payments", "kind": "api-key", "max_age_days": 30, "rotated_at": "2020-01-01", "proof": proof}
+        entry = one | {"command": {"arguments": [str(makes)]}}
+        change_system(credentials={"entries": [entry], "on_lock": "refuse"})
+        plan = credential_rotation("acme")
+        assert (plan.rows[0]["state"], key.read_text()) == ("overdue", "old")
+        with (
+            database_lock(load_system("acme").databases[0], "backup", "other001", LockPolicy.REFUSE, 1),
+            pytest.raises(NightshiftError, match="is locked by nightshift:backup"),
+        ):
+            credential_rotation("acme", dry_run=False)
+        assert key.read_text() == "old"
+        done = credential_rotation("acme", dry_run=False)
+    assert key.read_text() == "planted-new-key\n"
+    assert (done.rows[0]["state"], done.rows[0]["known_by"]) == ("fresh", "the journal")
+    assert f"OK: was rotated by make-key, proven by a request to http://127.0.0.1:{port}/me" in done.rows[0]["outcome"]
 
 
 def test_a_connection_that_does_not_stay_quiet_changes_nothing(rotating, loud_server):
