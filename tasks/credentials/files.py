@@ -1,6 +1,7 @@
 """Files that hold secrets: read whole, replaced whole, for their owner only."""
 
 import fcntl
+import glob
 import os
 import secrets
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from tasks.base.errors import RefusedError
 _OWNER_ONLY = 0o600
 # A file that a group may read stays so: the group may be the application.
 _KEPT_BITS = 0o640
+# What stands in the name of a file that is being written, and the pattern of it.
+_RANDOM_BYTES = 4
+_RANDOM = "[0-9a-f]" * 2 * _RANDOM_BYTES
 
 
 def read(path: Path) -> str | None:
@@ -28,11 +32,14 @@ def read(path: Path) -> str | None:
 def replace(path: Path, text: str, *, owner_only: bool = False) -> None:
     """Give the file this text, all of it or none; owner and group stay, and what the group may read.
 
-    A link stays a link. Raises RefusedError: no space, no right, a read-only disk; the old file is then untouched.
+    A link stays a link. What a killed run had begun to write is removed first, for it holds secrets: so only one at a
+    time may replace a file. Raises RefusedError: no space, no right, a read-only disk; the old file is then untouched.
     """
     target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.unfinished")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(_RANDOM_BYTES)}.unfinished")
     try:
+        for left in target.parent.glob(f".{glob.escape(target.name)}.{_RANDOM}.unfinished"):
+            left.unlink(missing_ok=True)
         _write_new(temporary, text.encode(errors="surrogateescape"), _model(target), owner_only=owner_only)
         temporary.replace(target)
         sync_folder(target.parent)

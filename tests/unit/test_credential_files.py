@@ -161,6 +161,15 @@ def test_a_replaced_file_keeps_owner_group_and_link_and_loses_the_others(tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "new", "target"]
 
 
+def test_what_a_killed_run_had_begun_to_write_is_removed_and_nothing_else(tmp_path):
+    left, others = tmp_path / ".ke*pt.0a1b2c3d.unfinished", tmp_path / ".kept.0a1b2c3d.unfinished"
+    also = tmp_path / ".ke*pt.second.0a1b2c3d.unfinished"
+    for one in (left, others, also):
+        one.write_text("planted-half")
+    files.replace(tmp_path / "ke*pt", "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"ke*pt", others.name, also.name}
+
+
 def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path):
     import resource
 
