@@ -19,23 +19,22 @@ def collect(source: LogSource, policy: LogReviewPolicy, since: datetime, until: 
     Raises ConfigurationError for a pattern with an unset variable.
     """
     reading, tally = Reading(), tally_of(since, until, policy.source_failures)
-    access, text, server = AccessLog(source, tally), TextLog(source, tally, until), ServerLog(source, tally)
     unwrapper = Unwrapper(source.container)
+    access, text = AccessLog(source, tally), TextLog(source, tally, until, unwrapper)
+    server = ServerLog(source, tally, unwrapper)
     for path in files_of(source.files, since):
         blocks = _until_stopped(reading.blocks(path, settled=not was_written(path, until)))
         if source.kind is LogKind.POSTGRES:
             server.feed_file(blocks, str(path))
-            continue
-        text.begin_file()
-        for block in blocks:
-            if source.kind is not LogKind.ACCESS:
+        elif source.kind is LogKind.ACCESS:
+            for block in blocks:
+                access.feed(_unwrapped(unwrapper, block) if source.container is not Container.NONE else block)
+        else:
+            text.begin_file()
+            for block in blocks:
                 text.feed(block)
-            elif source.container is Container.NONE:
-                access.feed(block)
-            else:
-                lines = "\n".join(line for _, line in unwrapper.lines(block))
-                access.feed(f"{lines}\n".encode(errors="replace"))
-    tally.malformed += sum(one.malformed for one in (unwrapper, text.unwrapper, server.unwrapper))
+        unwrapper.end_file()
+    tally.malformed += unwrapper.malformed
     return reading, tally
 
 
@@ -43,3 +42,8 @@ def _until_stopped(blocks: Iterator[bytes]) -> Iterator[bytes]:
     for block in blocks:
         stopping.raise_if_stopped()
         yield block
+
+
+def _unwrapped(unwrapper: Unwrapper, block: bytes) -> bytes:
+    lines = "\n".join(line for _, line in unwrapper.lines(block))
+    return f"{lines}\n".encode(errors="replace")

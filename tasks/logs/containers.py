@@ -40,6 +40,11 @@ class Unwrapper:
             if line and (found := one(line.rstrip("\r"))) is not None:
                 yield found
 
+    def end_file(self) -> None:
+        """What no end came for is no line, and is counted; it must not become the beginning of another file's."""
+        self.malformed += len(self._parts)
+        self._parts.clear()
+
     def _docker(self, line: str) -> Unwrapped | None:
         try:
             value: Any = json.loads(line)

@@ -49,8 +49,8 @@ class History:
         days = max(policy.history_days, policy.remember_days, _LONGEST.days)
         found = journal.fold(store, system, STREAM, _KEY, now - timedelta(days=days + 1))
         self.all = sorted((row for row in found if row["source"] == source), key=lambda row: str(row["until"]))
-        begin = now - timedelta(days=policy.history_days)
-        self.own = [row for row in self.all if row["flow"] == flow and _moment(row["until"]) >= begin]
+        self.own = [row for row in self.all if row["flow"] == flow]
+        self._compared_since = now - timedelta(days=policy.history_days)
 
     def since(self, run_id: str, until: datetime) -> datetime:
         """Where this review begins: where the last one of this flow ended, except that of a former try of this run."""
@@ -62,7 +62,8 @@ class History:
 
     def before(self, since: datetime) -> "Before":
         """What the reviews of the time before this period counted."""
-        return Before([row for row in self.own if row["whole"] and _moment(row["until"]) <= since])
+        first = self._compared_since
+        return Before([row for row in self.own if row["whole"] and first <= _moment(row["until"]) <= since])
 
     def row(self, run_id: str, tally: Tally, since: datetime, until: datetime, *, whole: bool) -> Row:
         """What was counted, as it stands in the journal."""

@@ -54,7 +54,7 @@ class Lines:
     def all(self, findings: Sequence[Finding], messages: Sequence[MessageKind]) -> list[CheckResult]:
         """What was read, and all that was found."""
         access = self._source.kind is LogKind.ACCESS
-        parts = [self._read(), self._bad_lines(), self._failed_logins(), self._suspicious(findings)]
+        parts = [self._read(), self._bad_lines(), self._failed_logins(), self._suspicious()]
         parts += [self._requests(), self._attacks(findings)] if access else [self._errors(messages)]
         watched = [self._watched(name) for name in self._source.watch]
         return [one for one in (*parts, *watched, *self._bursts()) if one is not None]
@@ -116,8 +116,7 @@ class Lines:
             value=total, threshold=policy.source_failures, unit="count",
         )  # fmt: skip
 
-    def _suspicious(self, findings: Sequence[Finding]) -> CheckResult | None:
-        found = [one for one in findings if one.rule == "login-after-failures"]
+    def _suspicious(self) -> CheckResult | None:
         fresh = self._tally.suspicious
         if not fresh:
             return None
@@ -125,7 +124,7 @@ class Lines:
         said = f"{len(fresh)} logins came after many failed ones, first {user} from {source} after {failures}"
         said += f"; ask {user} whether it was them"
         command = f"last -F {shlex.quote(user)}" if self._source.kind is LogKind.SSHD else ""
-        return self._say("login after failures", Verdict.WARN, said, command, value=len(found), unit="count")
+        return self._say("login after failures", Verdict.WARN, said, command, value=len(fresh), unit="count")
 
     def _requests(self) -> CheckResult:
         total, client, server = (self._tally.total(name) for name in ("requests", "4xx", "5xx"))

@@ -18,9 +18,9 @@ _LOGGED_IN = "connection authorized: "
 class ServerLog:
     """Takes the blocks of one file after another, and counts into its tally."""
 
-    def __init__(self, source: LogSource, tally: Tally) -> None:
+    def __init__(self, source: LogSource, tally: Tally, unwrapper: Unwrapper) -> None:
         self._source, self._tally = source, tally
-        self.unwrapper = Unwrapper(source.container)
+        self._unwrapper = unwrapper
 
     def feed_file(self, blocks: Iterator[bytes], place: str) -> None:
         """Count the records of a file; its first character tells whether it is jsonlog."""
@@ -38,7 +38,7 @@ class ServerLog:
     def _lines(self, blocks: Iterator[bytes]) -> Iterator[tuple[int, str]]:
         number = 0
         for block in blocks:
-            for _, line in self.unwrapper.lines(block):
+            for _, line in self._unwrapper.lines(block):
                 number += 1
                 yield number, line + "\n"
 

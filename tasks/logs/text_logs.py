@@ -32,9 +32,9 @@ _MESSAGE = ("message", "msg", "error", "event", "detail")
 class TextLog:
     """Takes the blocks of one log, and counts into its tally."""
 
-    def __init__(self, source: LogSource, tally: Tally, until: datetime) -> None:
+    def __init__(self, source: LogSource, tally: Tally, until: datetime, unwrapper: Unwrapper) -> None:
         self._source, self._tally, self._until = source, tally, until
-        self.unwrapper = Unwrapper(source.container)
+        self._unwrapper = unwrapper
         self._logins = Sshd() if source.kind is LogKind.SSHD else Application(source.failed_logins)
         self._further = Application(source.failed_logins, usual=False) if source.kind is LogKind.SSHD else None
         self._watch = {name: re.compile(pattern) for name, pattern in source.watch.items()}
@@ -46,7 +46,7 @@ class TextLog:
 
     def feed(self, block: bytes) -> None:
         """Count the lines of a block, the last of which has its end."""
-        for wrapped_at, line in self.unwrapper.lines(block):
+        for wrapped_at, line in self._unwrapper.lines(block):
             if line.strip():
                 self._one(wrapped_at, line)
 

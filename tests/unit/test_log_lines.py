@@ -105,6 +105,14 @@ def test_what_a_container_puts_around_a_line_is_taken_off(tmp_path, container):
     assert tally.malformed == 0
 
 
+def test_a_part_of_a_line_is_not_joined_with_the_log_of_another_pod(tmp_path):
+    (tmp_path / "1.log").write_text(f"2026-11-21T03:00:01.5Z stdout P {LINE} and\n")
+    _, tally = read(tmp_path, LogKind.APPLICATION, WRAPPED[Container.CRI], "2.log", container=Container.CRI)
+    assert failed(tally) == {("ada", "203.0.113.9"): 1}
+    assert list(tally.messages) == ["ERROR Failed login for user ada from #"]
+    assert tally.malformed == 1, "it is counted"
+
+
 def test_other_payloads_in_containers_are_read_as_they_are_outside(tmp_path):
     docker = "".join(
         json.dumps({"log": line, "stream": "stdout", "time": "2026-11-21T03:00:01.5Z"}) + "\n"

@@ -110,6 +110,15 @@ def test_every_line_is_in_exactly_one_period_of_a_flow(platform):
     )
 
 
+def test_no_line_is_left_out_when_reviews_pause_for_longer_than_the_history_that_hours_are_held_against(platform):
+    platform.configure(policy={"history_days": 3})
+    platform.requests(DAY - timedelta(hours=1), 5)
+    platform.review(DAY)
+    for day in range(1, 10):
+        platform.requests(DAY + timedelta(days=day, hours=-1), 5)
+    assert lines(platform.review(DAY + timedelta(days=9)))["log"].message.startswith("45 lines since 2026-11-10T07:55")
+
+
 def test_an_hour_beyond_the_logs_own_history_is_a_burst(platform):
     last = days(platform)
     for hour in range(24):
