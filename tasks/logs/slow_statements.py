@@ -1,15 +1,13 @@
 """The slow statements of PostgreSQL's logs (log_min_duration_statement, auto_explain), grouped by their text."""
 
-import glob
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
 from tasks.base.logs import LogPolicy
 from tasks.base.statements import without_literals
 from tasks.base.words import Frozen
+from tasks.logs.files import files_of
 from tasks.logs.lock_waits import LockWaits, LoggedWait
 from tasks.logs.plans import query_and_plan
 from tasks.logs.records import Broken, LogRecord, read
@@ -82,13 +80,16 @@ class _Group:
 
 
 def slow_statements(policy: LogPolicy, since: datetime, until: datetime) -> LogReading:
-    """Read all files of the patterns once; the statements and waits for locks between the two moments, worst first."""
+    """Read all files of the patterns once; the statements and waits for locks between the two moments, worst first.
+
+    Raises ConfigurationError for a pattern that is not absolute, or has an unset variable.
+    """
     groups: dict[tuple[str, str], _Group] = {}
     unreadable: list[str] = []
     broken: list[Broken] = []
     waits = LockWaits()
     files = records = broken_count = left_out = 0
-    for path in _files(policy, since):
+    for path in files_of(policy.postgres, since):
         try:
             for record in read(path, policy.timezone):
                 if isinstance(record, Broken):
@@ -112,14 +113,6 @@ def slow_statements(policy: LogPolicy, since: datetime, until: datetime) -> LogR
 def grouped_text(statement: str) -> str:
     """The statement without literals, and with lists of them as one: `IN (?, …)`, `VALUES (?, …), …`."""
     return _ROWS.sub(r"\1, …", _VALUES.sub("?, …", without_literals(statement)))
-
-
-def _files(policy: LogPolicy, since: datetime) -> Iterator[Path]:
-    """Every file once, without those that were last written before the period."""
-    for name in sorted({name for pattern in policy.postgres for name in glob.glob(pattern)}):  # noqa: PTH207 - absolute
-        path = Path(name)
-        if path.is_file() and datetime.fromtimestamp(path.stat().st_mtime, UTC) >= since:
-            yield path
 
 
 def _add(groups: dict[tuple[str, str], _Group], record: LogRecord) -> int:

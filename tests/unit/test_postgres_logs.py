@@ -94,6 +94,13 @@ def test_jsonlog_and_compressed_files_are_read_and_damage_is_told(tmp_path):
     assert "cut or damaged" in records_of(tmp_path, packed[:-20], "b.json.gz")[-1].reason
 
 
+def test_a_log_that_is_packed_at_this_moment_is_counted_once(tmp_path):
+    text = as_csv(row("duration: 200.0 ms  statement: SELECT 1"))
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(text.encode())[:-5])
+    found = reading_of(tmp_path, "duration: 200.0 ms  statement: SELECT 1")
+    assert ([one.calls for one in found.statements], found.broken) == ([1], 0)
+
+
 def test_both_hours_of_a_clock_change_are_told_apart(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(as_csv(*(row("x", at=f"2026-10-25 02:30:00.000 {name}") for name in ("CEST", "CET", "MST"))))
