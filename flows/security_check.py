@@ -10,6 +10,7 @@ from tasks.logs.log_review import log_reviews
 from tasks.network.certificate_checks import certificate_checks
 from tasks.network.firewall_checks import firewall_checks
 from tasks.network.listening import listening_checks
+from tasks.platform import pod_logs
 from tasks.prometheus.alerts import alert_checks
 
 FLOW = "security_check"
@@ -37,6 +38,6 @@ def security_check(system: str) -> Any:
             *firewall_checks(policy.firewall),
             *update_checks(policy.updates),
             *alert_checks(policy.alertmanager),
-            *log_reviews(run.store, run.system, FLOW, run.run_id),
+            *log_reviews(run.store, run.system, FLOW, run.run_id, pod_logs.fetcher(run.system)),
         ]
         return _support.conclude(run, *_security.scan_all(run, checks))

@@ -7,6 +7,7 @@ from prefect import flow
 from flows import _security, _support
 from tasks.base.scratch import scratch_folder
 from tasks.logs.log_review import log_reviews
+from tasks.platform import pod_logs
 from tasks.scanners.plan import trivy_scans
 from tasks.scanners.trivy import Kind
 
@@ -29,6 +30,6 @@ def security_scan(system: str) -> Any:
     with _support.begin(FLOW, system) as run, scratch_folder() as folder:
         scannings = [
             *trivy_scans(run.system.security, folder, Kind.IMAGE, Kind.FILESYSTEM),
-            *log_reviews(run.store, run.system, FLOW, run.run_id),
+            *log_reviews(run.store, run.system, FLOW, run.run_id, pod_logs.fetcher(run.system)),
         ]
         return _support.conclude(run, *_security.scan_all(run, scannings))

@@ -1,6 +1,7 @@
 """Which logs are reviewed, and what in them is told: the `log_review` part of a system file."""
 
 import re
+import shlex
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -40,8 +41,33 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
+class PodLogs(Frozen):
+    """Pods whose logs are asked of their cluster's API, where its hosts' files cannot be read."""
+
+    cluster: str = Field(description="One of capacity.clusters, by its name")
+    namespace: str = Field(min_length=1, description="Namespace of the pods")
+    selector: str = Field(default="", description="Label selector, e.g. app=web; default: all pods of the namespace")
+    limit_bytes: int = Field(
+        default=64 * 1024**2,
+        ge=1024,
+        description="So much is read of one container at a time, in bytes; one that wrote more is INCOMPLETE",
+    )
+
+    @property
+    def place(self) -> str:
+        """As a person names them."""
+        chosen = f" with {self.selector}" if self.selector else ""
+        return f"pods{chosen} of namespace {self.namespace} in cluster '{self.cluster}'"
+
+    @property
+    def command(self) -> str:
+        """What lists them."""
+        selector = f" -l {shlex.quote(self.selector)}" if self.selector else ""
+        return f"kubectl -n {shlex.quote(self.namespace)} get pods{selector}"
+
+
 class LogSource(Frozen):
-    """One log: its file of today and the rotated ones."""
+    """One log: its file of today and the rotated ones, or what pods wrote."""
 
     name: Slug = Field(description="How findings and history name it, wherever it lies today")
     kind: LogKind = Field(
@@ -49,7 +75,7 @@ class LogSource(Frozen):
         "or the journal's text; application: anything with a time on its lines, also nginx's error log"
     )
     files: tuple[AbsolutePath, ...] = Field(
-        min_length=1,
+        default=(),
         description="Patterns (wildcards) of its files, the rotated ones too, e.g. /var/log/nginx/access.log*; "
         "they may end with .gz or .zst",
     )
@@ -57,6 +83,7 @@ class LogSource(Frozen):
         default=Container.NONE,
         description="docker: json-file; cri: /var/log/pods; text: what docker compose logs or kubectl logs print",
     )
+    pods: PodLogs | None = Field(default=None, description="Instead of files: pods, by the API of their cluster")
     timezone: Zone = Field(default="UTC", description="IANA zone of times that name none, and of a csvlog")
     failed_logins: tuple[Pattern, ...] = Field(
         default=(),
@@ -75,6 +102,14 @@ class LogSource(Frozen):
     expected_paths: tuple[str, ...] = Field(
         default=(), description="Access logs: paths (wildcards, lower case) of the known attacks that are served here"
     )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.files) == (self.pods is not None):
+            raise ValueError(f"log '{self.name}' needs either 'files' or 'pods'")
+        if self.pods is not None and self.container is not Container.NONE:
+            raise ValueError(f"log '{self.name}': 'container' is of files; what the API adds is taken off by itself")
+        return self
 
 
 class LogReviewPolicy(Frozen):

@@ -141,4 +141,8 @@ class System(Frozen):
         unknown = set(self.access.clusters) - {cluster.name for cluster in self.capacity.clusters}
         if unknown:
             raise ValueError(f"access.clusters names none of capacity.clusters: {', '.join(sorted(unknown))}")
+        asked = {source.pods.cluster for source in self.log_review.sources if source.pods}
+        unknown = asked - {cluster.name for cluster in self.capacity.clusters}
+        if unknown:
+            raise ValueError(f"log_review names none of capacity.clusters: {', '.join(sorted(unknown))}")
         return self

@@ -42,6 +42,8 @@ class Reading:
     not_utf8: int = 0
     # Sentences about files; each makes the reading incomplete.
     missing: list[str] = field(default_factory=list)
+    # Sentences about what nobody can read any more; the next review need not try.
+    lost: list[str] = field(default_factory=list)
 
     def blocks(self, path: Path, *, settled: bool = True) -> Iterator[bytes]:
         """The lines of one file, many at a time, each block with its last line's end.

@@ -10,6 +10,7 @@ from tasks.base.clock import iso
 from tasks.base.findings import Finding
 from tasks.base.log_review import LogKind, LogReviewPolicy, LogSource
 from tasks.base.words import CheckResult, Verdict
+from tasks.logs.commands import listing, newest_lines, search
 from tasks.logs.files import Reading
 from tasks.logs.history import Before
 from tasks.logs.log_tables import MessageKind
@@ -31,19 +32,21 @@ class Lines:
     def missing(self) -> list[CheckResult]:
         """Why this reading is no whole one; empty for a whole one. Silence proves nothing: it is never OK."""
         tally, reading = self._tally, self._reading
-        listing = f"ls -l {' '.join(self._source.files)}"
-        found = [self._say("log", Verdict.INCOMPLETE, one, listing) for one in reading.missing]
+        source, where = self._source, listing(self._source)
+        found = [self._say("log", Verdict.INCOMPLETE, one, where) for one in reading.missing]
         if not reading.files and not found:
-            said = f"not known: no file of {', '.join(self._source.files)} was written since {self._since}"
-            return [self._say("log", self._of_silence(), said, listing)]
+            said = f"not known: no file of {', '.join(source.files)} was written since {self._since}"
+            if source.pods:
+                said = f"not known: none of the {source.pods.place} has a log"
+            return [self._say("log", self._of_silence(), said, where)]
         bad, seen = self._unreadable(), tally.reviewed + tally.outside
         if bad and bad > self._policy.incomplete_share * (bad + seen):
             said = f"{bad} of {bad + seen} lines say nothing: {self._reasons()}; is it of kind '{self._source.kind}'?"
-            found.append(self._say("log", Verdict.INCOMPLETE, said, f"tail -n 3 {self._source.files[0]}"))
+            found.append(self._say("log", Verdict.INCOMPLETE, said, newest_lines(source)))
         elif not tally.reviewed and not found:
             newest = f", the newest is of {iso(datetime.fromtimestamp(tally.newest, UTC))}" if tally.newest else ""
             said = f"not known: the files hold no line of the time since {self._since}{newest}"
-            found.append(self._say("log", self._of_silence(), said, listing))
+            found.append(self._say("log", self._of_silence(), said, where))
         return found
 
     def _of_silence(self) -> Verdict:
@@ -54,7 +57,7 @@ class Lines:
     def all(self, findings: Sequence[Finding], messages: Sequence[MessageKind]) -> list[CheckResult]:
         """What was read, and all that was found."""
         access = self._source.kind is LogKind.ACCESS
-        parts = [self._read(), self._bad_lines(), self._failed_logins(), self._suspicious()]
+        parts = [self._read(), *self._lost(), self._bad_lines(), self._failed_logins(), self._suspicious()]
         parts += [self._requests(), self._attacks(findings)] if access else [self._errors(messages)]
         watched = [self._watched(name) for name in self._source.watch]
         return [one for one in (*parts, *watched, *self._bursts()) if one is not None]
@@ -62,6 +65,11 @@ class Lines:
     def _read(self) -> CheckResult:
         said = f"{self._tally.reviewed} lines since {self._since}, in {len(self._reading.files)} files"
         return self._say("log", Verdict.OK, said)
+
+    def _lost(self) -> list[CheckResult]:
+        """What nobody can read any more is told once, and may hold whatever it likes."""
+        where = listing(self._source)
+        return [self._say("lost lines", Verdict.WARN, one, where) for one in self._reading.lost]
 
     def _unreadable(self) -> int:
         return self._tally.malformed + sum(self._reading.unreadable.values())
@@ -175,7 +183,7 @@ class Lines:
     def _watched(self, name: str) -> CheckResult:
         number = self._tally.watched[name]
         said = f"{number} lines of '{name}' in {self._tally.reviewed}"
-        command = f"zgrep -P {shlex.quote(self._source.watch[name])} {self._source.files[0]}" if number else ""
+        command = search(self._source, self._source.watch[name]) if number else ""
         return self._say(
             "watched lines", Verdict.WARN if number else Verdict.OK, said, command, value=number, unit="count"
         )

@@ -7,6 +7,7 @@ not built: of ten thousand pods they cost minutes and gigabytes.
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import urllib3
@@ -21,7 +22,7 @@ from tasks.base.errors import ConfigurationError, MissingError, RefusedError, Un
 from tasks.base.words import Frozen
 
 PAGE = 500
-_RESTARTS = 5
+_RESTARTS, _PIECE_BYTES = 5, 64 * 1024
 Item = TypeVar("Item")
 # The client has no types.
 load_kube_config: Any = config.load_kube_config
@@ -35,11 +36,12 @@ class Collection(Frozen):
     resource: str = Field(description="Plural name, e.g. pods")
     path: str = Field(default="/api/v1", description="Path of the API group and version")
     group: str = Field(default="", description="API group as it stands in a role; empty: core")
+    verb: str = Field(default="list", description="What is done with it, as it stands in a role")
 
     @property
     def rule(self) -> str:
-        """The rule of a role that lets an account list it, as YAML on one line."""
-        return f'- {{apiGroups: ["{self.group}"], resources: [{self.resource}], verbs: [list]}}'
+        """The rule of a role that lets an account read it, as YAML on one line."""
+        return f'- {{apiGroups: ["{self.group}"], resources: [{self.resource}], verbs: [{self.verb}]}}'
 
 
 class _GoneError(Exception):
@@ -54,8 +56,8 @@ class Api:
         self._cluster, self._elapsed = cluster, stopwatch()
         self._client = _client(cluster)
 
-    def list(self, of: Collection, take: Callable[[Json], Item], namespace: str = "") -> list[Item]:
-        """What `take` makes of every object. Only one page is held as the API sent it.
+    def list(self, of: Collection, take: Callable[[Json], Item], namespace: str = "", selector: str = "") -> list[Item]:
+        """What `take` makes of every object with these labels. Only one page is held as the API sent it.
 
         A listing whose continue token went stale (410 Gone) begins again. Raises RefusedError (the missing rule of a
         role is named), MissingError (there is no such API), UnreachableError (also past the deadline).
@@ -63,41 +65,35 @@ class Api:
         place = f"{of.path}/namespaces/{namespace}/{of.resource}" if namespace else f"{of.path}/{of.resource}"
         for _ in range(_RESTARTS):
             try:
-                return [take(item) for item in self._items(place, of)]
+                return [take(item) for item in self._items(place, of, selector)]
             except _GoneError:
                 continue
         raise UnreachableError(
             f"cluster '{self._cluster.name}' let the listing of {of.resource} expire {_RESTARTS} times; try again later"
         )
 
-    def _items(self, place: str, of: Collection) -> Iterator[Json]:
+    def pieces(self, place: str, of: Collection, query: Iterable[tuple[str, object]]) -> Iterator[bytes]:
+        """A text that the API sends, piece by piece; no more than one is held. Raises what `list` raises."""
+        with self._heard():
+            answer = self._ask(place, query)
+            if answer.status != 200:
+                self._refuse(answer.status, b"".join(self._body(answer)), of)
+            yield from self._body(answer)
+
+    def _items(self, place: str, of: Collection, selector: str) -> Iterator[Json]:
         token = ""
+        chosen = [("labelSelector", selector)] if selector else []
         while True:
-            page = self._get(place, of, [("limit", PAGE), *([("continue", token)] if token else [])])
+            page = self._get(place, of, [("limit", PAGE), *chosen, *([("continue", token)] if token else [])])
             yield from page.get("items") or ()
             token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
                 return
 
     def _get(self, place: str, of: Collection, query: Iterable[tuple[str, object]]) -> Json:
-        stopping.raise_if_stopped()
-        try:
-            request = self._client.param_serialize(
-                "GET",
-                place,
-                query_params=list(query),
-                header_params={"Accept": "application/json"},
-                auth_settings=["BearerToken"],
-            )
-            answer = self._client.call_api(*request, _request_timeout=self._left()).response
-            body = self._body(answer)
-        except urllib3.exceptions.HTTPError as error:
-            stopping.raise_if_stopped()
-            self._left()
-            raise UnreachableError(
-                f"cluster '{self._cluster.name}' at {self._client.configuration.host} does not answer: "
-                f"{type(error).__name__}; look whether it is reachable from here"
-            ) from None
+        with self._heard():
+            answer = self._ask(place, query)
+            body = b"".join(self._body(answer))
         if answer.status != 200:
             self._refuse(answer.status, body, of)
         try:
@@ -106,14 +102,38 @@ class Api:
             raise UnreachableError(f"cluster '{self._cluster.name}' cut its answer for {of.resource}") from None
         return page
 
-    def _body(self, answer: Any) -> bytes:
-        """All of the answer; a server that sends it drop by drop is cut off at the deadline."""
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Raises UnreachableError for whatever goes wrong with the connection."""
+        stopping.raise_if_stopped()
+        try:
+            yield
+        except urllib3.exceptions.HTTPError as error:
+            stopping.raise_if_stopped()
+            self._left()
+            raise UnreachableError(
+                f"cluster '{self._cluster.name}' at {self._client.configuration.host} does not answer: "
+                f"{type(error).__name__}; look whether it is reachable from here"
+            ) from None
+
+    def _ask(self, place: str, query: Iterable[tuple[str, object]]) -> Any:
+        request = self._client.param_serialize(
+            "GET",
+            place,
+            query_params=list(query),
+            header_params={"Accept": "application/json, */*"},
+            auth_settings=["BearerToken"],
+        )
+        return self._client.call_api(*request, _request_timeout=self._left()).response
+
+    def _body(self, answer: Any) -> Iterator[bytes]:
+        """The answer in pieces; a server that sends it drop by drop is cut off at the deadline."""
         timer = threading.Timer(self._left(), answer.shutdown)
         timer.daemon = True
         timer.start()
         try:
             with stopping.on_stop(answer.shutdown):
-                return bytes(answer.read())
+                yield from answer.stream(_PIECE_BYTES)
         finally:
             timer.cancel()
             answer.release_conn()
@@ -135,7 +155,7 @@ class Api:
             raise _GoneError
         if status == 403:
             raise RefusedError(
-                f"{name} does not let this account list {of.resource}; add to its ClusterRole: {of.rule}"
+                f"{name} does not let this account {of.verb} {of.resource}; add to its ClusterRole: {of.rule}"
             )
         if status == 401:
             raise RefusedError(f"{name} does not know this account; renew the token or certificate of its kubeconfig")

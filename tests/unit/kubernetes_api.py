@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,8 @@ class FakeCluster:
 
     def __init__(self):
         self.items: dict[str, list[bytes]] = {}
+        # By the path of a pod's log, the container, and whether it is that of its former run: times and texts.
+        self.logs: dict[tuple[str, str, bool], list[tuple[str, str]]] = {}
         self.faults: dict[str, object] = {}
         self.requests: list[tuple[str, dict[str, list[str]]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -30,6 +33,9 @@ class FakeCluster:
 
     def put(self, path, items):
         self.items[path] = [json.dumps(item).encode() for item in items]
+
+    def log(self, pod, container, *lines, former=False, namespace="shop"):
+        self.logs[f"{CORE}/namespaces/{namespace}/pods/{pod}/log", container, former] = list(lines)
 
     def kubeconfig(self, folder):
         path = folder / "kubeconfig"
@@ -48,18 +54,38 @@ class FakeCluster:
     def answer(self, path, query):
         """Status and body of one GET."""
         self.requests.append((path, query))
-        if path not in self.items:
+        if path not in self.items and not path.endswith("/log"):
             return 404, _status(404, "NotFound")
         fault = self.faults.get(path)
         if callable(fault):
             fault = fault(query)
         if isinstance(fault, int):
             return fault, _status(fault, "a reason")
+        if path.endswith("/log"):
+            return self._log(path, query)
+        items = [item for item in self.items[path] if _fits(json.loads(item), query.get("labelSelector", [""])[0])]
         start, limit = int(query.get("continue", ["0"])[0]), int(query["limit"][0])
         end = start + limit
-        more = str(end) if end < len(self.items[path]) else ""
-        items = b",".join(self.items[path][start:end])
-        return 200, b'{"kind":"List","metadata":{"continue":"' + more.encode() + b'"},"items":[' + items + b"]}"
+        more = str(end) if end < len(items) else ""
+        page = b",".join(items[start:end])
+        return 200, b'{"kind":"List","metadata":{"continue":"' + more.encode() + b'"},"items":[' + page + b"]}"
+
+    def _log(self, path, query):
+        """A container's log as the kubelet gives it: times before the lines, cut where the limit is."""
+        asked = {name: values[0] for name, values in query.items()}
+        lines = self.logs.get((path, asked["container"], asked.get("previous") == "true"))
+        if lines is None:
+            return 400, _status(400, f"container {asked['container']} has no such log")
+        since = datetime.fromisoformat(asked.get("sinceTime", "1970-01-01T00:00:00Z"))
+        told = [f"{at} {text}\n" for at, text in lines if datetime.fromisoformat(at) >= since]
+        assert asked["timestamps"] == "true"
+        return 200, "".join(told).encode()[: int(asked["limitBytes"])]
+
+
+def _fits(item, selector):
+    """Whether its labels are those of a selector such as app=web."""
+    name, _, value = selector.partition("=")
+    return not selector or item["metadata"].get("labels", {}).get(name) == value
 
 
 def _status(code, message):

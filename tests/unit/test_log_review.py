@@ -10,6 +10,7 @@ from tasks.base.findings import ScanState
 from tasks.base.system import System
 from tasks.logs import log_review
 from tasks.logs.log_review import log_reviews
+from tasks.platform import pod_logs
 from tasks.repository.opening import open_store
 
 DAY = datetime(2026, 11, 10, 8, tzinfo=UTC)
@@ -52,7 +53,7 @@ class Platform:
             os.utime(path, (now.timestamp(), now.timestamp()))
         self.monkeypatch.setattr(log_review, "utc_now", lambda: now)
         store = open_store(self.system.repository)
-        ((_, look),) = log_reviews(store, self.system, flow, run_id or f"run{self.runs}")
+        ((_, look),) = log_reviews(store, self.system, flow, run_id or f"run{self.runs}", pod_logs.fetcher(self.system))
         return look()
 
 
