@@ -31,6 +31,7 @@ from tasks.network.certificate_checks import certificate_checks
 from tasks.network.firewall_checks import firewall_checks
 from tasks.network.listening import listening_checks
 from tasks.platform import access as clusters
+from tasks.platform import pod_logs
 from tasks.platform.cluster import sample_cluster
 from tasks.platform.compose import sample_compose
 from tasks.postgres import audit as databases
@@ -76,7 +77,10 @@ def _logs(system: System) -> Iterator[Asked]:
     if system.logs.postgres:
         yield system.name, "logs.postgres", partial(reach, system.logs.postgres, since)
     for source in system.log_review.sources:
-        yield f"log {source.name}", "files", partial(reach, source.files, since)
+        if source.pods:
+            yield f"log {source.name}", "pods", partial(pod_logs.reach, system, source.pods)
+        else:
+            yield f"log {source.name}", "files", partial(reach, source.files, since)
 
 
 def _servers(system: System) -> Iterator[Asked]:

@@ -49,8 +49,20 @@ class Container(Frozen):
 
 def fetcher(system: System) -> Fetch:
     """What fetches the logs of pods of the system's clusters."""
-    clusters = {cluster.name: cluster for cluster in system.capacity.clusters}
-    return lambda pods, since, folder: fetch(clusters[pods.cluster], pods, since, folder)
+    return lambda pods, since, folder: fetch(_cluster(system, pods), pods, since, folder)
+
+
+def reach(system: System, pods: PodLogs) -> str:
+    """How many containers these pods have; the beginning of one log is read, no more.
+
+    Raises MissingError when no pod has a log, and what `fetch` raises.
+    """
+    api = Api(_cluster(system, pods))
+    found = _found(api, pods)
+    if not found:
+        raise MissingError(f"none of the {pods.place} has a log; correct its selector: {pods.command} --show-labels")
+    _Log(api, pods, found[0], found[0].began).rotated()
+    return f"{len(found)} containers have a log, that of {found[0].place} can be read"
 
 
 def fetch(cluster: Cluster, pods: PodLogs, since: datetime, folder: Path) -> FetchedLogs:
@@ -59,7 +71,7 @@ def fetch(cluster: Cluster, pods: PodLogs, since: datetime, folder: Path) -> Fet
     Raises UnreachableError, RefusedError, ConfigurationError when nothing could be read.
     """
     api = Api(cluster)
-    found = [one for pod in api.list(PODS, _containers, pods.namespace, pods.selector) for one in pod]
+    found = _found(api, pods)
     missing: list[str] = []
     lost = list(_gone(found, pods, since))
     for one in found:
@@ -118,6 +130,14 @@ class _Log:
     def _pieces(self, query: list[tuple[str, object]]) -> Iterator[bytes]:
         place = f"/api/v1/namespaces/{self._pods.namespace}/pods/{self._container.pod}/log"
         return self._api.pieces(place, LOGS, [("container", self._container.name), ("timestamps", "true"), *query])
+
+
+def _cluster(system: System, pods: PodLogs) -> Cluster:
+    return next(cluster for cluster in system.capacity.clusters if cluster.name == pods.cluster)
+
+
+def _found(api: Api, pods: PodLogs) -> list[Container]:
+    return [one for pod in api.list(PODS, _containers, pods.namespace, pods.selector) for one in pod]
 
 
 def _gone(found: list[Container], pods: PodLogs, since: datetime) -> Iterator[str]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
+from tasks.base.errors import MissingError, RefusedError
 from tasks.base.findings import ScanState
 from tasks.base.system import System
 from tasks.logs import log_review
@@ -162,6 +163,21 @@ def test_pods_without_a_log_are_not_good(api, review):
     ((verdict, message),) = said(review(selector="app=web"))
     assert verdict == "SKIP"
     assert message == "not known: none of the pods with app=web of namespace shop in cluster 'main' has a log"
+
+
+def test_the_check_reads_the_beginning_of_one_log(api, tmp_path):
+    source = {"name": "web", "kind": "application", "pods": {"cluster": "main", "namespace": "shop"}}
+    system = system_of(source, tmp_path, api.kubeconfig(tmp_path))
+    pods = system.log_review.sources[0].pods
+    api.put(PODS, [pod(), pod("web-2")])
+    api.log("web-1", "main", EARLY)
+    assert pod_logs.reach(system, pods) == "2 containers have a log, that of container main of pod web-1 can be read"
+    api.faults[LOG] = 403
+    with pytest.raises(RefusedError, match="get pods/log"):
+        pod_logs.reach(system, pods)
+    api.put(PODS, [])
+    with pytest.raises(MissingError, match="correct its selector: kubectl -n shop get pods --show-labels"):
+        pod_logs.reach(system, pods)
 
 
 @pytest.mark.parametrize(
