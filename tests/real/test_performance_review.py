@@ -243,7 +243,7 @@ def test_a_very_large_table_that_grows_and_shrinks_by_time_is_advised_to_be_part
     assert (unknown.verdict, unknown.next_command.startswith("ANALYZE public.log")) == (Verdict.SKIP, True)
 
 
-def test_who_waits_for_whose_lock_is_told_without_literals_and_remembered(busy, counting):
+def test_who_waits_for_whose_lock_is_told_without_literals_and_remembered(busy, counting, tmp_path):
     (nobody,) = told(review(), "lock waits")
     assert nobody.verdict is Verdict.INFO
     assert " did at " not in nobody.message
@@ -262,7 +262,10 @@ def test_who_waits_for_whose_lock_is_told_without_literals_and_remembered(busy, 
     assert said in wait.message
     assert "at most 0 did at 1 reviews since" in wait.message
     assert wait.next_command == "nightshift run query_termination system=acme database=shop minutes=0.083"
-    assert "planted-literal" not in result.model_dump_json()
+    files = stored(tmp_path / "repository")
+    (waits,) = [text.decode() for path, text in files.items() if path.name == "lock_waits.csv"]
+    assert "UPDATE orders SET note = ? WHERE id = ?" in waits
+    assert b"planted-literal" not in b"".join([*files.values(), result.model_dump_json().encode()])
     (after,) = told(review(), "lock waits")
     assert "at most 1 did at 2 reviews since" in after.message
 

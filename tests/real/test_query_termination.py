@@ -1,7 +1,10 @@
 """Long statements: listed with what they block, ended only when a person names them, and written down."""
 
+import csv
+import io
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 import pytest
@@ -18,22 +21,28 @@ SECRET = "planted-literal-7f3a"
 @pytest.fixture
 def long_query(shop, system):
     """A session that is at one statement with a secret in it for a while already; it."""
-    session = psycopg.connect(shop, autocommit=True, application_name="reporting")
+    with busy_with(shop, f"SELECT pg_sleep(60), '{SECRET}' /* ticket {SECRET} */") as found:
+        yield found
+
+
+@contextmanager
+def busy_with(dsn, statement, settings=""):
+    """A session that is at that statement for 0.7 s when the block begins, and the error that ended it."""
     errors = []
+    with psycopg.connect(dsn, autocommit=True, application_name="reporting", options=settings) as session:
 
-    def work():
-        try:
-            session.execute(f"SELECT pg_sleep(60), '{SECRET}' /* ticket {SECRET} */")
-        except psycopg.Error as error:
-            errors.append(error)
+        def work():
+            try:
+                session.execute(statement)
+            except psycopg.Error as error:
+                errors.append(error)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    time.sleep(0.7)
-    yield session, errors
-    session.cancel()
-    thread.join()
-    session.close()
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(0.7)
+        yield session, errors
+        session.cancel()
+        thread.join()
 
 
 def end(**parameters):
@@ -65,25 +74,47 @@ def test_a_named_one_is_shown_first_and_then_ended_and_that_is_written_down(long
     assert SECRET not in str(row)
 
 
-def test_a_backup_a_session_of_ours_and_a_stranger_are_never_ended(shop, system):
-    with psycopg.connect(shop, application_name="pg_dump") as dump:
-        dump.execute("SELECT 1")
-        time.sleep(0.5)
-        with pytest.raises(NightshiftError, match="is a backup, which this flow never ends"):
-            end(pids=[dump.info.backend_pid], how="terminate", dry_run=False)
-        with pytest.raises(NightshiftError, match="is not at work for longer than 0 s"):
-            end(pids=[1], dry_run=False)
-        assert dump.execute("SELECT 2").fetchone() == (2,)
+PROTECTED = [
+    ({"application_name": "pg_dump"}, "a backup"),
+    ({"application_name": "pg_basebackup"}, "a backup"),
+    ({"application_name": "nightshift:backup:db1:0badcafe"}, "a session of Nightshift"),
+    ({"application_name": "vacuumdb"}, "maintenance"),
+    ({"application_name": "reindexdb"}, "maintenance"),
+    ({"application_name": "pg_repack"}, "maintenance"),
+    ({"replication": "database"}, None),  # not even listed
+]
 
 
-@pytest.mark.parametrize("name", ["vacuumdb", "reindexdb", "pg_repack"])
-def test_who_maintains_is_never_ended(shop, system, name):
-    with psycopg.connect(shop, application_name=name) as session:
-        session.execute("SELECT 1")
+def test_a_backup_who_maintains_a_session_of_ours_and_replication_are_never_ended(shop, system):
+    with ExitStack() as stack:
+        # One that replicates takes statements by the simple protocol only.
+        sessions = [stack.enter_context(psycopg.connect(shop, **named)) for named, _ in PROTECTED]
+        for session in sessions:
+            psycopg.ClientCursor(session).execute("SELECT 1")
         time.sleep(0.4)
-        with pytest.raises(NightshiftError, match="is maintenance, which this flow never ends"):
-            end(pids=[session.info.backend_pid], how="terminate", dry_run=False)
-        assert session.execute("SELECT 2").fetchone() == (2,)
+        pids = [session.info.backend_pid for session in sessions]
+        with pytest.raises(NightshiftError, match=r"8 FAIL: .* is a backup, which this flow never ends"):
+            end(pids=[*pids, 1], how="terminate", dry_run=False)
+        (report,) = (system / "acme/reports/query_termination").glob("*/report.csv")
+        rows = {int(row["pid"]): row for row in csv.DictReader(io.StringIO(report.read_text()))}
+        assert [row["ended"] for row in rows.values()] == [""] * len(rows)
+        assert [rows.get(pid, {}).get("protected") for pid in pids] == [what for _, what in PROTECTED]
+        with pytest.raises(NightshiftError, match="session 1: is not at work for longer than 0 s"):
+            end(pids=[1], dry_run=False)
+        for session in sessions:
+            assert psycopg.ClientCursor(session).execute("SELECT 2").fetchone() == (2,)
+
+
+def test_a_vacuum_that_somebody_runs_by_hand_is_never_ended(shop, system):
+    with psycopg.connect(shop) as session:
+        session.execute("CREATE TABLE large AS SELECT generate_series(1, 50000) n")
+    slow = "-c vacuum_cost_delay=100ms -c vacuum_cost_limit=1"
+    with (
+        busy_with(shop, "VACUUM large", slow) as (session, errors),
+        pytest.raises(NightshiftError, match="is maintenance, which this flow never ends"),
+    ):
+        end(pids=[session.info.backend_pid], how="terminate", dry_run=False)
+    assert [type(error) for error in errors] == [psycopg.errors.QueryCanceled]
 
 
 def test_nobody_is_ended_when_nobody_is_named_or_when_it_cannot_be_written_down(long_query, system):
