@@ -1,0 +1,62 @@
+"""Alerts of a real Alertmanager: what fires is told, and what is silenced or inhibited is told apart."""
+
+import shlex
+import subprocess
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from tasks.base.clock import iso, utc_now
+from tasks.base.prometheus import AlertmanagerPolicy
+from tasks.base.words import Verdict
+from tasks.prometheus.alerts import check_alerts
+from tests.real.metrics import alertmanager, program
+
+
+@pytest.fixture
+def url(tmp_path):
+    with alertmanager(tmp_path) as address:
+        yield address
+
+
+def told(url):
+    return [(line.target, line.verdict, line.message.split(" since ")[0]) for line in lines(url)]
+
+
+def lines(url):
+    return check_alerts(AlertmanagerPolicy(url=url)).checks
+
+
+def post(url, kind, body):
+    answer = httpx.post(f"{url}/api/v2/{kind}", json=body)
+    assert answer.status_code == 200, answer.text
+
+
+def silence(url, name):
+    matcher = {"name": "alertname", "value": name, "isRegex": False, "isEqual": True}
+    times = {"startsAt": iso(utc_now()), "endsAt": iso(utc_now() + timedelta(hours=1))}
+    post(url, "silences", {"matchers": [matcher], "createdBy": "ada", "comment": "known", **times})
+
+
+def test_what_fires_is_told_until_it_is_silenced_inhibited_or_over(url):
+    assert told(url) == [("Alertmanager", Verdict.OK, "no alert fires that is neither silenced nor inhibited")]
+    fired = [
+        {"labels": {"alertname": name, "severity": severity, "instance": instance}, "annotations": {"summary": "so"}}
+        for name, severity, instance in (
+            ("Disk Full", "warning", "db1"), ("HostDown", "critical", "db2"), ("Slow", "warning", "db2"),
+            ("Slow", "warning", "db1"),
+        )
+    ]  # fmt: skip
+    post(url, "alerts", fired)
+    inhibited = ("Alertmanager", Verdict.INFO, "1 alerts are inhibited by others: Slow")
+    down, slow = ("HostDown", Verdict.FAIL, "fires"), ("Slow", Verdict.WARN, "fires")
+    assert told(url) == [down, ("Disk Full", Verdict.WARN, "fires"), slow, inhibited]
+    command = next(line.next_command for line in lines(url) if line.target == "Disk Full")
+    words = [program("amtool"), *shlex.split(command)[1:]]
+    listed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert ("Disk Full" in listed, "HostDown" in listed) == (True, False), "the next command lists its instances"
+    silence(url, "Disk Full")
+    assert told(url) == [down, slow, ("Alertmanager", Verdict.INFO, "1 alerts are silenced: Disk Full"), inhibited]
+    post(url, "alerts", [{**one, "endsAt": iso(utc_now() - timedelta(seconds=1))} for one in fired])
+    assert [verdict for _, verdict, _ in told(url)] == [Verdict.OK], "all is over"
