@@ -8,6 +8,7 @@ from tasks.base.errors import ToolFailedError
 from tasks.network.firewall import NOTHING, Chain, Conditions, Range, Rule, networks_between, of_states
 
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "jump": "jump", "goto": "goto", "return": "return"}
+_EQUALS = ("==", "in")
 # Who is asked decides: it may let everything in.
 _ASKS_A_PROGRAM = "queue"
 
@@ -69,10 +70,12 @@ def _chain(body: Mapping[str, Any], rules: Mapping[tuple[str, str, str], list[Ru
 
 
 def _rules(expressions: list[dict[str, Any]], sets: Mapping[str, Any]) -> Iterator[Rule]:
-    """The rule as one or, where it holds a map of verdicts, as one for each of them."""
+    """The rule as one or, where it holds a map of verdicts, as one for each of them; none when it never holds."""
     conditions = NOTHING
     for expression in expressions:
         ((kind, body),) = expression.items()
+        if kind == "match" and body["op"] in _EQUALS and not list(_elements(body["right"], sets)):
+            return  # as with a ban list on which nobody is
         if kind == "match":
             conditions = conditions.and_then(_condition(body["left"], body["op"], body["right"], sets))
         elif kind == "vmap":
@@ -99,7 +102,7 @@ def _verdict(conditions: Conditions, verdict: dict[str, Any]) -> Rule:
 def _condition(left: Any, operator: str, right: Any, sets: Mapping[str, Any]) -> Conditions:
     """What a comparison asks for. One that says what must not be narrows nothing that could be relied upon."""
     kind, what = next(iter(left.items())) if isinstance(left, dict) else ("", None)
-    known = _asked_for(kind, what, list(_elements(right, sets))) if operator in ("==", "in") else None
+    known = _asked_for(kind, what, list(_elements(right, sets))) if operator in _EQUALS else None
     return known or Conditions(others=(f"{json.dumps(left)} {operator} {json.dumps(right)}",))
 
 

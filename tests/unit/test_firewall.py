@@ -101,6 +101,22 @@ def test_a_closed_end_counts_as_a_policy_and_an_open_start_does_not():
     assert [one.text for one in lets_in(chain("DROP", "-j ACCEPT"), "ip")] == ["everything from anywhere"]
 
 
+def test_a_set_without_elements_is_a_rule_that_holds_for_nobody():
+    """As a ban list is until somebody is banned, and a list of friends before the first one came."""
+    objects = json.loads(saved("closed.json"))["nftables"]
+    (chain,) = [one["chain"] for one in objects if one.get("chain", {}).get("hook") == "input"]
+    where = {key: chain[key] for key in ("family", "table")}
+    asked = {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}}
+    names = {"banned": {"drop": None}, "friends": {"accept": None}}
+    sets = [{"set": {**where, "name": name, "type": "ipv4_addr"}} for name in names]
+    rules = [
+        {"rule": {**where, "chain": chain["name"], "expr": [{"match": {**asked, "right": f"@{name}"}}, verdict]}}
+        for name, verdict in names.items()
+    ]
+    opened = lets_in(nftables.read(json.dumps({"nftables": [*objects[:1], *sets, *rules, *objects[1:]]})), "ip")
+    assert [one.text for one in opened] == CLOSED, "what comes behind the empty ban list is seen"
+
+
 def test_what_is_let_in_and_not_allowed_is_a_finding(programs):
     programs.say("nft", saved("closed.json"))
     scan = look(*ALLOWED)
