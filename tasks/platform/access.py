@@ -21,6 +21,7 @@ from tasks.platform.api import Api, Collection, Json
 # Source: Kubernetes' documentation, "Role Based Access Control Good Practices".
 RULES: Rules = {
     "everyone": (Severity.CRITICAL, "whoever reaches the API server, or has any account in it, has these rights"),
+    "namespace-accounts": (Severity.MEDIUM, "every pod of the namespace has these rights, by any service account"),
     "cluster-admin": (Severity.HIGH, "may do everything in the whole cluster"),
     "wildcard": (Severity.HIGH, "'*' gives rights to things that nobody has thought of yet"),
     "secrets-readable": (
@@ -145,8 +146,10 @@ def _facts(
     if _by_kubernetes(subject, binding):
         return
     who = f"{kind} {name}"
-    if name in _EVERYONE or name.startswith("system:serviceaccounts:"):
+    if name in _EVERYONE:
         yield "everyone", who
+    if name.startswith("system:serviceaccounts:"):
+        yield "namespace-accounts", who
     if not binding.namespace and binding.role == ("", "cluster-admin"):
         yield "cluster-admin", who
         return
@@ -179,8 +182,13 @@ def _in_words(binding: Binding, role: Role | None) -> str:
 
 
 def _by_kubernetes(subject: tuple[str, str], binding: Binding) -> bool:
-    """True for what every cluster has: its own bindings of its own roles, and the group of its first administrators."""
-    if not binding.own:
+    """True for what every cluster has: its own bindings of its own roles, and the group of its first administrators.
+
+    The label that says so can be written by whoever may make bindings: it counts for Kubernetes' own subjects only.
+    """
+    kind, name = subject
+    by_kubernetes = name.startswith("system:") or (kind == "ServiceAccount" and name.startswith("kube-system/"))
+    if not (binding.own and by_kubernetes):
         return False
     return binding.role[1].startswith("system:") or (
         binding.role == ("", "cluster-admin") and subject == ("Group", "system:masters")

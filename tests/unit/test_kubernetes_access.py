@@ -65,6 +65,7 @@ def fill(api):
             binding("system:basic-user", "system:basic-user", ("Group", "system:authenticated"), own=True),
             binding("system:x", "system:controller:x", ("ServiceAccount", "x", "kube-system"), own=True),
             binding("forged", "view", ("Group", "system:unauthenticated"), own=True),
+            binding("labelled", "system:controller:x", ("User", "trent"), own=True),
             binding("readers", "reads", ("ServiceAccount", "web", "shop"), ("User", "ada")),
             binding("dangling", "gone", ("User", "ada")),
             binding("fine", "harmless", ("User", "ben")),
@@ -74,6 +75,7 @@ def fill(api):
         f"{RBAC}/rolebindings",
         [
             binding("shells", "shells", ("ServiceAccount", "web"), namespace="shop"),
+            binding("pods", "view", ("Group", "system:serviceaccounts:shop"), namespace="shop"),
             binding("own", "own", ("Group", "operators"), namespace="shop", kind="Role"),
             binding("proxy", "proxy", ("User", "eve"), namespace="far", kind="Role"),
             binding("admin-here", "cluster-admin", ("User", "eve"), namespace="far"),
@@ -88,6 +90,9 @@ def test_dangerous_rights_are_told_with_who_has_them_and_where(api, cluster):
     assert {(one.rule, one.location.split(" (")[0]) for one in seen.findings} == {
         ("cluster-admin", "User mallory by clusterrolebinding cluster-admin"),
         ("everyone", "Group system:unauthenticated by clusterrolebinding forged"),
+        ("secrets-readable", "User trent by clusterrolebinding labelled"),
+        ("wildcard", "User trent by clusterrolebinding labelled"),
+        ("namespace-accounts", "Group system:serviceaccounts:shop by rolebinding shop/pods"),
         ("secrets-readable", "ServiceAccount shop/web by clusterrolebinding readers"),
         ("secrets-readable", "User ada by clusterrolebinding readers"),
         ("role-missing", "User ada by clusterrolebinding dangling"),
@@ -101,7 +106,7 @@ def test_dangerous_rights_are_told_with_who_has_them_and_where(api, cluster):
     rights = {one.name: " | ".join(one.rights) for one in seen.accounts}
     assert set(rights) == {
         "system:masters", "mallory", "system:authenticated", "kube-system/x", "system:unauthenticated", "shop/web",
-        "ada", "ben", "operators", "eve",
+        "ada", "ben", "operators", "eve", "trent", "system:serviceaccounts:shop",
     }  # fmt: skip
     assert "reads in the whole cluster (rules " in rights["shop/web"]
     assert "shells in namespace shop (rules " in rights["shop/web"]
