@@ -62,9 +62,11 @@ class KeyFile(Frozen):
 
 def authorized_key_files(root: Root, accounts: list[HostAccount]) -> list[KeyFile]:
     """The files that sshd reads for each account, by AuthorizedKeysFile of its configuration."""
-    patterns, command = _configured(root)
+    patterns, command, authorities = _configured(root)
     if command:
         root.miss(f"sshd takes keys from a program too; review what it answers: {command}")
+    if authorities:
+        root.miss(f"sshd takes every key that an authority signed too; review what it signs: {authorities}")
     found = []
     for account in accounts:
         tokens = {"%%": "%", "%h": account.home, "%u": account.name, "%U": str(account.uid)}
@@ -128,10 +130,10 @@ def _keys(root: Root, path: str, account: str) -> Iterator[PublicKey]:
         )
 
 
-def _configured(root: Root) -> tuple[list[str], str]:
-    """Every AuthorizedKeysFile of sshd_config, also those that hold only for some, and the key program if any."""
+def _configured(root: Root) -> tuple[list[str], str, str]:
+    """Every AuthorizedKeysFile of sshd_config, also those that hold only for some; key program and authorities."""
     patterns: list[str] = []
-    command = ""
+    command = authorities = ""
     waiting = ["/etc/ssh/sshd_config"]
     seen: set[str] = set()
     while waiting:
@@ -149,7 +151,9 @@ def _configured(root: Root) -> tuple[list[str], str]:
                 patterns += [value for value in values if value != "none" and value not in patterns]
             elif key == "authorizedkeyscommand" and values[:1] != ["none"]:
                 command = " ".join(values)
-    return patterns or list(_DEFAULT_FILES), command
+            elif key == "trustedusercakeys" and values[:1] != ["none"]:
+                authorities = " ".join(values)
+    return patterns or list(_DEFAULT_FILES), command, authorities
 
 
 def _decoded(text: str) -> bytes | None:

@@ -34,8 +34,9 @@ class Grant(Frozen):
 
     @property
     def is_all(self) -> bool:
-        """True for every command."""
-        return self.command == "ALL"
+        """True for every command as root."""
+        users = self.run_as.partition(":")[0].split(", ")
+        return self.command == "ALL" and not {"root", "ALL", "#0"}.isdisjoint(users)
 
     @property
     def in_words(self) -> str:

@@ -150,11 +150,13 @@ def test_accounts_that_are_wrong_are_found_and_the_others_are_not(host):
 
 
 def test_sudo_rights_are_told_by_how_easily_they_are_had(host):
-    host.write("/etc/sudoers.d/free", "Defaults:ada !authenticate\nALL ALL=(root) /usr/bin/apt update\n")
+    backup = "ben ALL=(postgres) NOPASSWD: ALL\nada ALL=(postgres, #0) ALL\n"
+    host.write("/etc/sudoers.d/free", f"Defaults:ada !authenticate\nALL ALL=(root) /usr/bin/apt update\n{backup}")
     seen = host.look()
     restart, status = "/usr/bin/systemctl restart shop", "/usr/bin/systemctl status *"
     assert of(seen, "sudo") == {
         ("sudo-all", "%sudo"), ("sudo-all-without-password", "eve"), ("sudo-everyone", "ALL: /usr/bin/apt update"),
+        ("sudo-all", "ada"), ("sudo-without-password", "ben: ALL"),
         ("sudo-not-authenticated", "Defaults:ada"),
         *(("sudo-without-password", f"{who}: {command}") for who in ("ben", "gone") for command in (restart, status)),
         *(("sudo-wildcard", f"{who}: {status}") for who in ("ben", "gone")),
@@ -204,6 +206,10 @@ def test_keys_are_told_by_type_length_age_and_what_they_force(host):
     assert "ecdsa-sha2-nistp256 256 SHA256:" in said["ada"]
     host.write("/home/ben/.ssh/authorized_keys", "ssh-ed25519 none")
     assert any("/home/ben/.ssh/authorized_keys line 1 is no key" in gap for gap in host.look().gaps)
+    host.write("/etc/ssh/sshd_config.d/more.conf", "AuthorizedKeysCommand none\nTrustedUserCAKeys /etc/ssh/ca.pub\n")
+    assert [gap for gap in host.look().gaps if "sshd" in gap] == [
+        "sshd takes every key that an authority signed too; review what it signs: /etc/ssh/ca.pub"
+    ]
 
 
 def test_private_keys_and_secret_files_are_held_against_the_system_file(host):
