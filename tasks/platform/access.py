@@ -39,6 +39,10 @@ CLUSTER_ROLES, ROLES = Collection(resource="clusterroles", **_RBAC), Collection(
 CLUSTER_BINDINGS = Collection(resource="clusterrolebindings", **_RBAC)
 BINDINGS = Collection(resource="rolebindings", **_RBAC)
 _EVERYONE = {"system:authenticated", "system:unauthenticated", "system:anonymous", "system:serviceaccounts"}
+# What Kubernetes itself lets everybody have.
+_FOR_EVERYONE = {
+    "system:basic-user", "system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery",
+}  # fmt: skip
 _UNUSED = "Kubernetes keeps no record of use; the API server's audit log would tell"
 # Resources, verbs and the rule that they fall under. Reading exec is enough: it opens by a GET too.
 _POWERS: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = (
@@ -188,7 +192,7 @@ def _by_kubernetes(subject: tuple[str, str], binding: Binding) -> bool:
     """
     kind, name = subject
     by_kubernetes = name.startswith("system:") or (kind == "ServiceAccount" and name.startswith("kube-system/"))
-    if not (binding.own and by_kubernetes):
+    if not (binding.own and by_kubernetes) or (name in _EVERYONE and binding.role[1] not in _FOR_EVERYONE):
         return False
     return binding.role[1].startswith("system:") or (
         binding.role == ("", "cluster-admin") and subject == ("Group", "system:masters")

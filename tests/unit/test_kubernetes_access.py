@@ -65,7 +65,7 @@ def fill(api):
             binding("system:basic-user", "system:basic-user", ("Group", "system:authenticated"), own=True),
             binding("system:x", "system:controller:x", ("ServiceAccount", "x", "kube-system"), own=True),
             binding("forged", "view", ("Group", "system:unauthenticated"), own=True),
-            binding("labelled", "system:controller:x", ("User", "trent"), own=True),
+            binding("labelled", "system:controller:x", ("User", "trent"), ("Group", "system:authenticated"), own=True),
             binding("readers", "reads", ("ServiceAccount", "web", "shop"), ("User", "ada")),
             binding("dangling", "gone", ("User", "ada")),
             binding("fine", "harmless", ("User", "ben")),
@@ -92,6 +92,10 @@ def test_dangerous_rights_are_told_with_who_has_them_and_where(api, cluster):
         ("everyone", "Group system:unauthenticated by clusterrolebinding forged"),
         ("secrets-readable", "User trent by clusterrolebinding labelled"),
         ("wildcard", "User trent by clusterrolebinding labelled"),
+        *(
+            (rule, "Group system:authenticated by clusterrolebinding labelled")
+            for rule in ("everyone", "secrets-readable", "wildcard")
+        ),
         ("namespace-accounts", "Group system:serviceaccounts:shop by rolebinding shop/pods"),
         ("secrets-readable", "ServiceAccount shop/web by clusterrolebinding readers"),
         ("secrets-readable", "User ada by clusterrolebinding readers"),
