@@ -178,7 +178,10 @@ def _stopped(*_: object) -> NoReturn:
 
 
 def _parameters(pairs: Sequence[str]) -> dict[str, object]:
-    """key=value pairs; a value that is JSON is taken as such, lists of names split at commas."""
+    """key=value pairs; a value that is JSON is taken as such, lists of names split at commas.
+
+    A number stays text: the flow's own types read it, and the id of a run may be digits only, or look like 12e45678.
+    """
     parameters: dict[str, object] = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
@@ -188,9 +191,10 @@ def _parameters(pairs: Sequence[str]) -> dict[str, object]:
             parameters[key] = value.split(",")
             continue
         try:
-            parameters[key] = json.loads(value)
+            read = json.loads(value)
         except ValueError:
-            parameters[key] = value
+            read = value
+        parameters[key] = value if type(read) in (int, float) else read
     return parameters
 
 
