@@ -101,11 +101,14 @@ class Credential(Frozen):
     role: str | None = Field(default=None, pattern=r"^[^\r\n\x00]{1,63}$", description="The PostgreSQL role")
     place: Place | None = Field(default=None, description="Where the role's password is kept")
     admin_dsn: ConnectionString | None = Field(
-        default=None, description="Connection of a role that may change it; default: the database's dsn"
+        default=None,
+        description="Connection to the primary of a role that may change it; default: the database's lock_dsn, else dsn",
     )
     admin_password: Reference | None = Field(default=None, description="Its password, where libpq's places lack it")
     login_dsn: ConnectionString | None = Field(
-        default=None, description="Connection that proves the new password, without user; default: the database's dsn"
+        default=None,
+        description="Connection to the primary that proves the new password, without user; default: the database's "
+        "lock_dsn, else its dsn",
     )
     allow_verifier_in_log: bool = Field(
         default=False, description="Rotate also when the server may log the verifier and this role cannot prevent it"

@@ -6,9 +6,11 @@ import psycopg
 import pytest
 from prefect.blocks.system import Secret
 
+from deployments.demo.servers import free_port
 from flows.credential_rotation import credential_rotation
 from tasks.base.errors import IncompleteError, NightshiftError
 from tasks.base.words import Verdict
+from tests.real.conftest import change_system
 from tests.real.loud import OLD, logs_in, verifier
 
 
@@ -61,6 +63,14 @@ def test_a_place_that_cannot_be_written_is_told_before_and_one_that_fails_later_
     assert logs_in(loud_server, OLD)
     assert place.read_text().endswith(f"APP={OLD}\n")
     assert [path.name for path in place.parent.iterdir()] == ["password"]
+
+
+def test_a_database_whose_dsn_is_a_standby_is_rotated_and_proven_at_its_primary(rotating, loud_server, place):
+    standby = psycopg.conninfo.make_conninfo(loud_server.dsn("shop"), port=free_port())
+    change_system(databases=[{"name": "shop", "dsn": standby, "lock_dsn": loud_server.dsn("shop")}])
+    done = credential_rotation("acme", credentials=("app",), dry_run=False)
+    assert done.verdict is Verdict.OK, "a standby that is down, or behind, is not asked"
+    assert logs_in(loud_server, place.read_text().strip())
 
 
 def test_a_passfile_keeps_its_other_entries_and_libpq_reads_the_new_one(rotating, loud_server, place):

@@ -78,7 +78,8 @@ class RoleJob:
         with the one that lies beside the place.
         """
         try:
-            connect(self._database, application_name=f"nightshift:rotation:{self._run_id}").close()
+            name = f"nightshift:rotation:{self._run_id}"
+            connect(self._database, application_name=name, dsn=self._database.lock_dsn).close()
         except RefusedError:
             if self._place.staged() is None:
                 raise

@@ -59,7 +59,8 @@ class RoleServer:
                 "password": credential.admin_password if credential.admin_dsn else database.password,
             }
         )
-        self._login_dsn = credential.login_dsn or database.dsn
+        # A standby knows a new password only when it has replayed it.
+        self._login_dsn = credential.login_dsn or database.lock_dsn or database.dsn
         self._application = f"nightshift:rotation:{run_id}"
         self._session: Connection[Any] | None = None
         self._loud: list[str] = []
