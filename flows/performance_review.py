@@ -1,4 +1,4 @@
-"""Which statements, indexes and settings make a database slow, since the last review; nothing is changed."""
+"""Which statements, indexes and settings make a database slow, and which errors recur; nothing is changed."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,9 @@ from pydantic import Field
 from flows import _support
 from tasks.base.performance import Part
 from tasks.base.system import Database
+from tasks.logs.error_patterns import review_errors
 from tasks.logs.review import review_logs
+from tasks.platform import pod_logs
 from tasks.postgres.review.report import PerformanceResult
 from tasks.postgres.review.server import Review
 from tasks.prometheus.trends import review_trends
@@ -33,6 +35,12 @@ def review_database(run: _support.Run, database: Database, days: float) -> Part:
 def review_system_logs(run: _support.Run, days: float) -> Part:
     """The slow statements and the waits for locks that the servers logged."""
     return review_logs(run.system.logs, run.system.name, days, run.system.performance.lock_wait_seconds)
+
+
+@task(name="review errors", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
+def review_system_errors(run: _support.Run, days: float) -> Part:
+    """The errors in the logs by their kind: what recurs, rises, or is new."""
+    return review_errors(run.store, run.system, FLOW, days, pod_logs.fetcher(run.system))
 
 
 @task(name="review trends", cache_policy=NO_CACHE, persist_result=False, **_support.RETRIES)
@@ -70,7 +78,7 @@ def performance_review(
             lambda database, error: _failed(database.name, error),
         )
         of_system = _support.bounded(
-            [review_system_logs, review_system_trends],
+            [review_system_logs, review_system_errors, review_system_trends],
             2,
             lambda review: review.submit(run, days),
             lambda _, error: _failed(run.system.name, error),

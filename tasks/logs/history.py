@@ -49,12 +49,12 @@ class History:
         days = max(policy.history_days, policy.remember_days, _LONGEST.days)
         found = journal.fold(store, system, STREAM, _KEY, now - timedelta(days=days + 1))
         self.all = sorted((row for row in found if row["source"] == source), key=lambda row: str(row["until"]))
-        self.own = [row for row in self.all if row["flow"] == flow]
+        self._own = [row for row in self.all if row["flow"] == flow]
         self._compared_since = now - timedelta(days=policy.history_days)
 
     def since(self, run_id: str, until: datetime) -> datetime:
         """Where this review begins: where the last one of this flow ended, except that of a former try of this run."""
-        others = [row for row in self.own if row["run_id"] != run_id]
+        others = [row for row in self._own if row["run_id"] != run_id]
         ends = [_moment(row["until"]) for row in others if row["whole"]]
         begun = [_moment(row["since"]) for row in others]
         first = max(ends) if ends else min([*begun, until - timedelta(hours=self._policy.first_hours)])
@@ -62,8 +62,17 @@ class History:
 
     def before(self, since: datetime) -> "Before":
         """What the reviews of the time before this period counted."""
+        return self._before(self._own, since)
+
+    def before_of_any_flow(self, since: datetime) -> "Before":
+        """The same of the flow that reviewed most of that time: periods of two flows are the same lines."""
+        flows = {row["flow"] for row in self.all}
+        found = [self._before([row for row in self.all if row["flow"] == flow], since) for flow in sorted(flows)]
+        return max(found, key=lambda one: one.hours, default=Before([]))
+
+    def _before(self, rows: Sequence[Row], since: datetime) -> "Before":
         first = self._compared_since
-        return Before([row for row in self.own if row["whole"] and first <= _moment(row["until"]) <= since])
+        return Before([row for row in rows if row["whole"] and first <= _moment(row["until"]) <= since])
 
     def row(self, run_id: str, tally: Tally, since: datetime, until: datetime, *, whole: bool) -> Row:
         """What was counted, as it stands in the journal."""

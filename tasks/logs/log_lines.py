@@ -16,6 +16,8 @@ from tasks.logs.history import Before
 from tasks.logs.log_tables import MessageKind
 from tasks.logs.tally import INVALID_USER, Tally
 
+# Logs whose errors are looked for.
+WITH_ERRORS = (LogKind.APPLICATION, LogKind.POSTGRES)
 # Of a log that nearly always has lines, silence is a fault.
 _BUSY, _SILENT_SECONDS = 0.9, 2 * 3600.0
 
@@ -56,9 +58,11 @@ class Lines:
 
     def all(self, findings: Sequence[Finding], messages: Sequence[MessageKind]) -> list[CheckResult]:
         """What was read, and all that was found."""
-        access = self._source.kind is LogKind.ACCESS
-        parts = [self._read(), *self._lost(), self._bad_lines(), self._failed_logins(), self._suspicious()]
-        parts += [self._requests(), self._attacks(findings)] if access else [self._errors(messages)]
+        parts = [self._read(), *self.lost(), self._bad_lines(), self._failed_logins(), self._suspicious()]
+        if self._source.kind is LogKind.ACCESS:
+            parts += [self._requests(), self._attacks(findings)]
+        elif self._source.kind in WITH_ERRORS:
+            parts.append(self.errors(messages))
         watched = [self._watched(name) for name in self._source.watch]
         return [one for one in (*parts, *watched, *self._bursts()) if one is not None]
 
@@ -66,7 +70,7 @@ class Lines:
         said = f"{self._tally.reviewed} lines since {self._since}, in {len(self._reading.files)} files"
         return self._say("log", Verdict.OK, said)
 
-    def _lost(self) -> list[CheckResult]:
+    def lost(self) -> list[CheckResult]:
         """What nobody can read any more is told once, and may hold whatever it likes."""
         where = listing(self._source)
         return [self._say("lost lines", Verdict.WARN, one, where) for one in self._reading.lost]
@@ -98,10 +102,12 @@ class Lines:
         failed, policy = self._tally.failed.counts, self._policy
         total = self._tally.total("failed logins")
         if not total:
-            # Nobody knows the wording of every application.
-            verdict = Verdict.INFO if self._source.kind is LogKind.APPLICATION else Verdict.OK
             return self._say(
-                "failed logins", verdict, f"no failed login in {self._tally.reviewed} lines", value=0, unit="count"
+                "failed logins",
+                self._of_none(),
+                f"no failed login in {self._tally.reviewed} lines",
+                value=0,
+                unit="count",
             )
         users, sources = Counter[str](), Counter[str]()
         for (user, source), number in failed.items():
@@ -123,6 +129,10 @@ class Lines:
             "failed logins", Verdict.WARN if many else Verdict.INFO, "; ".join([said, *parts]), command,
             value=total, threshold=policy.source_failures, unit="count",
         )  # fmt: skip
+
+    def _of_none(self) -> Verdict:
+        """Nobody knows the wording of every application."""
+        return Verdict.INFO if self._source.kind is LogKind.APPLICATION else Verdict.OK
 
     def _suspicious(self) -> CheckResult | None:
         fresh = self._tally.suspicious
@@ -169,10 +179,12 @@ class Lines:
         command = f"curl -sI {shlex.quote(f'https://HOST{served[0][0]}')}" if served else ""
         return self._say("known attacks", verdict, said, command, value=total, threshold=limit, unit="count")
 
-    def _errors(self, messages: Sequence[MessageKind]) -> CheckResult | None:
+    def errors(self, messages: Sequence[MessageKind]) -> CheckResult:
+        """The errors by their kind: those that rise or are new are patterns that somebody should look at."""
         total = self._tally.total("errors")
         if not total:
-            return None
+            said = f"no error in {self._tally.reviewed} lines"
+            return self._say("errors", self._of_none(), said, value=0, unit="count")
         fresh, rising = ([one for one in messages if one.state == state] for state in ("new", "rising"))
         said = f"{total} errors of {len(messages)} kinds, {len(fresh)} of them new, {len(rising)} rising"
         first = next(iter([*rising, *fresh, *messages]), None)

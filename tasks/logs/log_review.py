@@ -1,24 +1,21 @@
 """The review of a system's logs: one scan a log, with findings for the ledger, lines and tables for the reader."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from tasks.base.clock import utc_now
-from tasks.base.errors import ConfigurationError, MissingError, NightshiftError, RefusedError, UnreachableError
 from tasks.base.findings import Scan
-from tasks.base.log_review import Container, LogReviewPolicy, LogSource
+from tasks.base.log_review import LogSource
 from tasks.base.pod_logs import Fetch
 from tasks.base.scans import Looked, Scanning, as_check, unknown
-from tasks.base.scratch import scratch_folder
 from tasks.base.system import System
-from tasks.logs.collect import collect
 from tasks.logs.commands import newest_lines
-from tasks.logs.files import Reading
 from tasks.logs.history import History
 from tasks.logs.log_findings import findings_of, scope_of
 from tasks.logs.log_lines import Lines
 from tasks.logs.log_tables import message_kinds, tables
-from tasks.logs.tally import Tally, tally_of
+from tasks.logs.sources import NotFetchedError, read_source
+from tasks.logs.tally import tally_of
 from tasks.repository.store import Store
 
 
@@ -44,8 +41,8 @@ def _look(store: Store, system: System, source: LogSource, flow: str, run_id: st
     history = History(store, system.name, flow, source.name, policy, now)
     since = history.since(run_id, until)
     try:
-        reading, tally = _collected(source, policy, since, until, fetch)
-    except _NotFetchedError as error:
+        reading, tally = read_source(source, policy, since, until, fetch)
+    except NotFetchedError as error:
         # The next review begins where this one should have.
         nothing = tally_of(since, until, policy.source_failures)
         history.append(run_id, history.row(run_id, nothing, since, until, whole=False))
@@ -65,25 +62,3 @@ def _look(store: Store, system: System, source: LogSource, flow: str, run_id: st
         missing="; ".join(one.message for one in missing),
         attachments=tuple(tables(source, tally, messages, policy)),
     )
-
-
-class _NotFetchedError(NightshiftError):
-    """A cluster gave nothing of its pods' logs."""
-
-
-def _collected(
-    source: LogSource, policy: LogReviewPolicy, since: datetime, until: datetime, fetch: Fetch
-) -> tuple[Reading, Tally]:
-    """The reading of a log, whose lines are files already, or are fetched into a folder for a moment."""
-    if source.pods is None:
-        return collect(source, policy, since, until)
-    with scratch_folder() as folder:
-        try:
-            fetched = fetch(source.pods, since, folder)
-        except (UnreachableError, RefusedError, MissingError, ConfigurationError) as error:
-            raise _NotFetchedError(str(error)) from None
-        files = {"pods": None, "files": (f"{folder}/*.log",), "container": Container.CRI}
-        reading, tally = collect(source.model_copy(update=files), policy, since, until)
-    reading.missing += fetched.missing
-    reading.lost += fetched.lost
-    return reading, tally
