@@ -18,6 +18,10 @@ from tasks.base.words import Frozen
 _ENVIRONMENT: dict[str, str | None] = {"LC_ALL": "C.UTF-8", "LANGUAGE": None, "DEBIAN_FRONTEND": "noninteractive"}
 # NAME/ARCHIVE,ARCHIVE NEW ARCHITECTURE [upgradable from: OLD]
 _UPGRADABLE = re.compile(r"^(?P<name>[^/\s]+)/(?P<archives>\S+) (?P<new>\S+) \S+ \[upgradable from: (?P<old>[^\]]+)\]$")
+# Of apt-cache policy: NAME:, then its versions with the newest first and the installed one starred, each with the
+# archives that have it: PRIORITY URL ARCHIVE/COMPONENT ARCHITECTURE Packages.
+_PACKAGE, _VERSION = re.compile(r"^(\S+):$"), re.compile(r"^ (?P<star>\*\*\*|   ) \S+ -?\d+$")
+_ARCHIVE = re.compile(r"^ +-?\d+ \S+ (?P<archive>[^/\s]+)/\S+ \S+ Packages$")
 # ADVISORY SEVERITY/Sec. PACKAGE of dnf 4, ADVISORY security SEVERITY PACKAGE … of dnf 5.
 _ADVISORY = re.compile(
     r"^(?P<advisory>\S+)\s+(?:security\s+)?(?P<severity>Critical|Important|Moderate|Low|None|Unknown)(?:/Sec\.)?\s+"
@@ -67,20 +71,37 @@ def apt_pending(policy: UpdatePolicy) -> Pending:
     for line in said.splitlines():
         found = _UPGRADABLE.match(line.strip())
         if found:
-            archives = found["archives"].split(",")
-            security = any(fnmatchcase(one, pattern) for one in archives for pattern in policy.origins)
+            security = any(_is_security(policy, one) for one in found["archives"].split(","))
             updates.append(
-                Update(
-                    package=found["name"],
-                    installed=found["old"],
-                    candidate=found["new"],
-                    is_security=security,
-                    severity=policy.severity if security else Severity.UNKNOWN,
-                )
+                Update(package=found["name"], installed=found["old"], candidate=found["new"], is_security=security)
             )
         elif line.strip() and not line.startswith("Listing"):
             raise ToolFailedError(f"apt list --upgradable says '{line[:100]}', which is no package; look at it by hand")
-    return Pending(program="apt", updates=tuple(updates), lists_at=_lists_at(policy))
+    passed_over = _passed_over(policy, [one.package for one in updates if not one.is_security])
+    told = {"is_security": True, "severity": policy.severity}
+    pending = [one.model_copy(update=told) if one.is_security or one.package in passed_over else one for one in updates]
+    return Pending(program="apt", updates=tuple(pending), lists_at=_lists_at(policy))
+
+
+def _passed_over(policy: UpdatePolicy, packages: list[str]) -> set[str]:
+    """Those of which a security archive has a newer version than the installed one, that apt does not choose.
+
+    apt tells the archives of its choice alone: a later update of the distribution would hide that of its security team.
+    """
+    found: set[str] = set()
+    package, is_newer = "", False
+    for line in _ask(policy, "apt-cache", "policy", *packages).splitlines() if packages else ():
+        if named := _PACKAGE.match(line):
+            package, is_newer = named[1].partition(":")[0], True
+        elif version := _VERSION.match(line):
+            is_newer &= not version["star"].strip()
+        elif is_newer and (source := _ARCHIVE.match(line)) and _is_security(policy, source["archive"]):
+            found.add(package)
+    return found
+
+
+def _is_security(policy: UpdatePolicy, archive: str) -> bool:
+    return any(fnmatchcase(archive, pattern) for pattern in policy.origins)
 
 
 def dnf_pending(policy: UpdatePolicy) -> Pending:

@@ -18,6 +18,28 @@ apt/oldstable-security 2.6.2 amd64 [upgradable from: 2.6.1]
 base-files/oldstable 12.4+deb12u15 amd64 [upgradable from: 12.4+deb12u11]
 libssl3/oldstable-security,oldstable 3.0.19-1~deb12u2 amd64 [upgradable from: 3.0.17-1~deb12u2]
 """
+# And apt-cache: of base-files the archive of the security team has a version between, of bash only an older one.
+BETWEEN = """base-files:
+  Installed: 12.4+deb12u11
+  Candidate: 12.4+deb12u15
+  Version table:
+     12.4+deb12u15 500
+        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+     12.4+deb12u13 500
+        500 http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
+ *** 12.4+deb12u11 100
+        100 /var/lib/dpkg/status
+bash:
+  Installed: 5.2.15-2+b8
+  Candidate: 5.2.15-2+b13
+  Version table:
+     5.2.15-2+b13 500
+        500 http://deb.debian.org/debian bookworm/main amd64 Packages
+ *** 5.2.15-2+b8 100
+        100 /var/lib/dpkg/status
+     5.2.15-2+b7 500
+        500 http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
+"""
 HOUR = 3600
 POLICY = UpdatePolicy()
 
@@ -49,6 +71,7 @@ def look(tmp_path):
 
 def test_security_updates_are_told_apart_and_become_findings(programs, lists, tmp_path):
     programs.say("apt", UPGRADABLE, stderr="WARNING: apt does not have a stable CLI interface.\n")
+    programs.say("apt-cache", BETWEEN[BETWEEN.index("bash:") :].replace("bash", "base-files"))
     scan = look(tmp_path)
     assert scan.state is ScanState.FINDINGS
     assert [(one.package, one.installed_version, one.fixed_version) for one in scan.findings] == [
@@ -64,6 +87,18 @@ def test_security_updates_are_told_apart_and_become_findings(programs, lists, tm
         ("base-files", False),
         ("libssl3", True),
     ]
+
+
+def test_a_security_update_that_a_newer_version_hides_is_one_all_the_same(programs, lists, tmp_path):
+    bash = "bash/oldstable 5.2.15-2+b13 amd64 [upgradable from: 5.2.15-2+b8]\n"
+    programs.say("apt", UPGRADABLE + bash)
+    programs.say("apt-cache", BETWEEN)
+    scan = look(tmp_path)
+    assert {one.package: one.severity for one in scan.findings} == dict.fromkeys(
+        ("apt", "base-files", "libssl3"), Severity.HIGH
+    )
+    programs.say("apt-cache", "", code=100)
+    assert look(tmp_path).state is ScanState.INCOMPLETE, "whether one is hidden is not known"
 
 
 def test_nothing_pending_is_good_only_with_fresh_lists(programs, lists, tmp_path):
