@@ -102,7 +102,7 @@ class Credential(Frozen):
     place: Place | None = Field(default=None, description="Where the role's password is kept")
     admin_dsn: ConnectionString | None = Field(
         default=None,
-        description="Connection to the primary of a role that may change it; default: the database's lock_dsn, else dsn",
+        description="Connection to the primary, of a role that may change it; default: the database's lock_dsn or dsn",
     )
     admin_password: Reference | None = Field(default=None, description="Its password, where libpq's places lack it")
     login_dsn: ConnectionString | None = Field(
