@@ -95,33 +95,22 @@ def _look(policy: ListeningPolicy) -> Looked:
     judged = [(one, may_listen(one, policy)) for one in sockets]
     findings = tuple(_finding(scope, one) for one, good in judged if good is False)
     hidden = [one.place for one, good in judged if good is None]
-    lines = [
-        CheckResult(
-            name="listening socket",
-            target=finding.location,
-            verdict=verdict_of([finding]),
-            message=f"{finding.package} listens and may not; stop it, or add it to security_check.listening.allowed",
-            next_command=f"sudo ss -tulpn 'sport = :{finding.location.rpartition(':')[2]}'",
-        )
-        for finding in findings
-    ]  # fmt: skip
     missing = ""
+    lines = [_line(finding) for finding in findings]
     if hidden:
         missing = (
             f"whose {', '.join(hidden[:_TOLD])} are this user may not see; run the worker as root, or look by hand"
         )
-        lines.append(
-            CheckResult(
-                name="listening socket",
-                target=socket.gethostname(),
-                verdict=Verdict.SKIP,
-                message=missing,
-                next_command=_COMMAND,
-            )
-        )
+        lines.append(_check(socket.gethostname(), Verdict.SKIP, missing, _COMMAND))
     table = Table(name="listening_sockets", title="Listening sockets", header=_HEADER, rows=tuple(map(_row, judged)))
     checks = tuple(lines) or (_all_allowed(sockets),)
     return Looked(findings=findings, checks=checks, missing=missing, attachments=(table,))
+
+
+def _line(finding: Finding) -> CheckResult:
+    message = f"{finding.package} listens and may not; stop it, or add it to security_check.listening.allowed"
+    command = f"sudo ss -tulpn 'sport = :{finding.location.rpartition(':')[2]}'"
+    return _check(finding.location, verdict_of([finding]), message, command)
 
 
 def _row(judged: tuple[Listening, bool | None]) -> Row:
@@ -133,7 +122,11 @@ def _all_allowed(sockets: Sequence[Listening]) -> CheckResult:
     outside = [f"{one.place} {one.process or ''}".strip() for one in sockets if not one.is_loopback]
     told = f": {', '.join(outside[:_TOLD])}{' …' if len(outside) > _TOLD else ''}" if outside else ""
     message = f"{len(sockets)} sockets listen, {len(outside)} of them beyond this host, all allowed{told}"
-    return CheckResult(name="listening socket", target=socket.gethostname(), verdict=Verdict.OK, message=message)
+    return _check(socket.gethostname(), Verdict.OK, message)
+
+
+def _check(target: str, verdict: Verdict, message: str, command: str = "") -> CheckResult:
+    return CheckResult(name="listening socket", target=target, verdict=verdict, message=message, next_command=command)
 
 
 def _fits(one: Listening, allowed: AllowedSocket) -> bool:
