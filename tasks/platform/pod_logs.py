@@ -24,7 +24,7 @@ LOGS = Collection(resource="pods/log", verb="get")
 # The time that the API puts before each line, and CRI's words behind it.
 _TIMED = re.compile(rb"^(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) ", re.MULTILINE)
 _AS_CRI = rb"\1 stdout F "
-_HEAD_BYTES = 64
+_HEAD_BYTES, _LONGEST = 64, 1024**2
 # A container may need so long for its first line.
 _START = timedelta(minutes=5)
 
@@ -105,6 +105,9 @@ class _Log:
             for piece in self._pieces(query):
                 size += len(piece)
                 whole, end, rest = (rest + piece).rpartition(b"\n")
+                if len(rest) > _LONGEST:
+                    # The reading gives up so long a line; its end need not be awaited.
+                    whole, end, rest = whole + end, rest, b""
                 file.write(_TIMED.sub(_AS_CRI, whole + end))
             file.write(_TIMED.sub(_AS_CRI, rest))
         if size < limit:

@@ -151,6 +151,14 @@ def test_what_the_cluster_no_longer_has_is_told_once(api, review):
     assert not said(review(NOW + timedelta(days=1)), "lost lines")
 
 
+def test_a_line_without_an_end_is_counted_and_takes_no_other_with_it(api, review):
+    api.put(PODS, [pod()])
+    api.log("web-1", "main", EARLY, ("2026-11-21T02:00:00Z", "x" * 3 * 1024**2), ERROR)
+    scan = review()
+    assert said(scan) == [("OK", "1 lines since 2026-11-20T07:55:00Z, in 1 files")]
+    assert "1 longer than 1 MiB" in said(scan, "unreadable lines")[0][1]
+
+
 def test_a_cluster_that_is_not_there_is_not_known(api, review):
     api.close()
     ((verdict, message),) = said(review())
