@@ -85,10 +85,10 @@ def _look(policy: AlertmanagerPolicy) -> Looked:
         more = f"{len(lines) - _MOST_LINES} further rules fire; look at {policy.url}"
         lines[_MOST_LINES:] = [_line("Alertmanager", lines[_MOST_LINES].verdict, more)]
     held_back = [
-        _line("Alertmanager", Verdict.INFO, f"{len(names)} alerts are {how}: {', '.join(sorted(set(names)))[:_QUOTED]}")
-        for how, names in (
-            ("silenced", [one.name for one in found if one.status.silenced_by]),
-            ("inhibited by others", [one.name for one in found if one.status.inhibited_by]),
+        _held_back(policy, how, names, asked)
+        for how, names, asked in (
+            ("silenced", [one.name for one in found if one.status.silenced_by], "silence query"),
+            ("inhibited by others", [one.name for one in found if one.status.inhibited_by], "alert query --inhibited"),
         )
         if names
     ]
@@ -113,6 +113,11 @@ def _of_rule(policy: AlertmanagerPolicy, name: str, severity: str, alerts: list[
     message = f"fires {count}since {iso(first.starts_at)} ({severity or 'no severity'}): {first.said}"
     command = f"amtool --alertmanager.url={policy.url} alert query alertname={json.dumps(name)}"
     return _line(name, known.get(severity, Verdict.WARN), message, command)
+
+
+def _held_back(policy: AlertmanagerPolicy, how: str, names: list[str], asked: str) -> CheckResult:
+    message = f"{len(names)} alerts are {how}: {', '.join(sorted(set(names)))[:_QUOTED]}"
+    return _line("Alertmanager", Verdict.INFO, message, f"amtool --alertmanager.url={policy.url} {asked}")
 
 
 def _line(target: str, verdict: Verdict, message: str, command: str = "") -> CheckResult:

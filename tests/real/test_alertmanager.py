@@ -28,6 +28,13 @@ def lines(url):
     return check_alerts(AlertmanagerPolicy(url=url)).checks
 
 
+def listed(url, what):
+    """What the next command of that line prints."""
+    command = next(line.next_command for line in lines(url) if what in (line.target, line.message))
+    words = [program("amtool"), *shlex.split(command)[1:]]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
 def post(url, kind, body):
     answer = httpx.post(f"{url}/api/v2/{kind}", json=body)
     assert answer.status_code == 200, answer.text
@@ -52,11 +59,11 @@ def test_what_fires_is_told_until_it_is_silenced_inhibited_or_over(url):
     inhibited = ("Alertmanager", Verdict.INFO, "1 alerts are inhibited by others: Slow")
     down, slow = ("HostDown", Verdict.FAIL, "fires"), ("Slow", Verdict.WARN, "fires")
     assert told(url) == [down, ("Disk Full", Verdict.WARN, "fires"), slow, inhibited]
-    command = next(line.next_command for line in lines(url) if line.target == "Disk Full")
-    words = [program("amtool"), *shlex.split(command)[1:]]
-    listed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    assert ("Disk Full" in listed, "HostDown" in listed) == (True, False), "the next command lists its instances"
+    assert [name for name in ("Disk Full", "HostDown") if name in listed(url, "Disk Full")] == ["Disk Full"]
+    assert [name for name in ("Slow", "HostDown") if name in listed(url, inhibited[2])] == ["Slow"]
     silence(url, "Disk Full")
-    assert told(url) == [down, slow, ("Alertmanager", Verdict.INFO, "1 alerts are silenced: Disk Full"), inhibited]
+    silenced = ("Alertmanager", Verdict.INFO, "1 alerts are silenced: Disk Full")
+    assert told(url) == [down, slow, silenced, inhibited]
+    assert "ada" in listed(url, silenced[2]), "who silenced it is told"
     post(url, "alerts", [{**one, "endsAt": iso(utc_now() - timedelta(seconds=1))} for one in fired])
     assert [verdict for _, verdict, _ in told(url)] == [Verdict.OK], "all is over"
