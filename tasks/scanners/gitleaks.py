@@ -16,7 +16,7 @@ from tasks.base.scans import as_scan
 from tasks.base.scratch import scratch_folder
 from tasks.base.secrets import resolve
 from tasks.base.security import Folder, SecurityPolicy, place_of
-from tasks.scanners.limits import require_readable, run_scanner
+from tasks.scanners.limits import last_line, require_readable, run_scanner
 from tasks.scanners.programs import Scanner
 
 _GIT_SECONDS = 120
@@ -120,7 +120,7 @@ def _look(command: str, scope: str, folder: Folder, gitleaks: Scanner, policy: S
         )
         if command == "git":
             _require_commits(finished.stderr_tail)
-        return [_finding(found, scope, source, key) for found in _report(report)]
+        return [_finding(found, scope, source, key) for found in _report(report, finished.stderr_tail)]
 
 
 def _history_of(target: Path, place: Path) -> Path:
@@ -158,14 +158,14 @@ def _require_commits(said: str) -> None:
         raise ToolFailedError("gitleaks scanned no commit, so nothing can be said; try 'git log --all' in that folder")
 
 
-def _report(path: Path) -> list[Json]:
+def _report(path: Path, said: str) -> list[Json]:
     try:
         found = json.loads(path.read_bytes())
         if isinstance(found, list):
             return found
     except (OSError, ValueError):
         pass
-    raise ToolFailedError("gitleaks wrote no report that can be read; look at the run's log, and try it by hand")
+    raise ToolFailedError(f"gitleaks wrote no report that can be read; it said: {last_line(said)}; try it by hand")
 
 
 def hmac_key(policy: SecurityPolicy) -> bytes:

@@ -7,6 +7,7 @@ from tasks.base.errors import IncompleteError, ToolFailedError
 from tasks.base.programs import Finished, Program, run
 
 _NAMED_PLACES = 3
+_SAID = 500
 
 
 def run_scanner(program: Program) -> Finished:
@@ -17,6 +18,12 @@ def run_scanner(program: Program) -> Finished:
         if not error.retryable:
             raise
         raise IncompleteError(f"{error}; give it more time in security.timeout_seconds") from None
+
+
+def last_line(said: str) -> str:
+    """What a scanner wrote last: where its report cannot be read, that is the reason."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1][-_SAID:] if lines else "nothing"
 
 
 def require_readable(folder: Path) -> None:

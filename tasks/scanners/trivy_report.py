@@ -7,6 +7,7 @@ from typing import Any
 
 from tasks.base.errors import IncompleteError, ToolFailedError
 from tasks.base.findings import Finding, Severity, identity_of
+from tasks.scanners.limits import last_line
 
 _SCHEMA_VERSION = 2
 Json = dict[str, Any]
@@ -25,7 +26,7 @@ def read(path: Path, scope: str, kind: str, said: str) -> list[Finding]:
     except (OSError, ValueError, AttributeError):
         known = False
     if not known:
-        raise ToolFailedError(f"trivy wrote no report that can be read; it said: {_last_line(said)}")
+        raise ToolFailedError(f"trivy wrote no report that can be read; it said: {last_line(said)}")
     if kind in ("image", "rootfs") and not any(result.get("Packages") for result in results):
         raise IncompleteError(
             "trivy found no package in it, so nothing was compared with the vulnerability database; "
@@ -99,8 +100,3 @@ def _severity(found: Json) -> Severity:
 
 def _with_line(place: str, line: object) -> str:
     return f"{place}:{line}" if line else place
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][-500:] if lines else "nothing"

@@ -2,10 +2,10 @@
 
 import fcntl
 import os
+import subprocess
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import psycopg
 import pyrage
@@ -15,12 +15,16 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from deployments import own_prefect
+from deployments.demo.planted import plant
 from deployments.demo.servers import prefect_server
+from deployments.demo.vulnerabilities import write_database
 from tasks.base import stopping
 from tasks.postgres.server import LocalServer
 from tests.conftest import PREFECT_PORT
 from tests.real import loud, stores
+from tests.real.scanning import TOOLS, commit
 from tests.real.servers import own_server
+from tests.real.serving import serving
 
 SAMPLE = Path(__file__).resolve().parents[2] / "deployments" / "demo" / "awkward.sql"
 # What the sample holds: partitions count as tables, partitioned tables do not.
@@ -181,11 +185,9 @@ def hook(monkeypatch):
             pass
 
     listening = HTTPServer(("127.0.0.1", 0), Hook)
-    Thread(target=listening.serve_forever, daemon=True).start()
     monkeypatch.setenv("ACME_HOOK", f"http://127.0.0.1:{listening.server_port}/planted-hook-token")
-    yield bodies
-    listening.shutdown()
-    listening.server_close()
+    with serving(listening):
+        yield bodies
 
 
 @pytest.fixture(scope="session")
@@ -219,3 +221,36 @@ def rotating(loud_server, tmp_path, place, monkeypatch):
 
     entry()
     return entry
+
+
+@pytest.fixture
+def scanners(monkeypatch):
+    """Trivy and gitleaks first on PATH, and the key under which found secrets are told apart."""
+    assert (TOOLS / "trivy").is_file(), "the scanners are not installed; run make setup"
+    monkeypatch.setenv("PATH", f"{TOOLS}:{os.environ['PATH']}")
+    monkeypatch.setenv("SCAN_KEY", "0123456789abcdef")
+
+
+@pytest.fixture(scope="session")
+def vulnerabilities(tmp_path_factory):
+    """A small vulnerability database, made now."""
+    folder = tmp_path_factory.mktemp("vulnerabilities")
+    write_database(folder)
+    return folder
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """A folder with planted secrets, vulnerable packages and a bad Dockerfile."""
+    plant(tmp_path / "planted")
+    return tmp_path / "planted"
+
+
+@pytest.fixture
+def work_tree(tmp_path, planted):
+    """A git work tree whose last commit takes the planted secret out again."""
+    subprocess.run(["git", "init", "-q", planted], check=True)
+    commit(planted, "in")
+    (planted / "settings.ini").unlink()
+    commit(planted, "out")
+    return planted

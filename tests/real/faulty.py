@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from tests.real.serving import serving
+
 
 @dataclass
 class Exchange:
@@ -114,14 +116,8 @@ class FaultyStore:
 def faulty_store(upstream: str) -> Iterator[FaultyStore]:
     """The proxy while the block runs."""
     proxy = FaultyStore(upstream)
-    thread = threading.Thread(target=proxy.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(proxy.server):
         yield proxy
-    finally:
-        proxy.server.shutdown()
-        proxy.server.server_close()
-        thread.join()
 
 
 def times(count: int, fault: Fault, when: Callable[[Exchange], bool] = lambda exchange: True) -> Fault:

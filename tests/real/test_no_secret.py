@@ -38,7 +38,7 @@ from tasks.base.errors import NightshiftError
 from tasks.base.systems import load_system
 from tests.real.conftest import change_system, write_system
 from tests.real.registry import registry
-from tests.real.test_scanners import TOOLS, layers, python_package
+from tests.real.scanning import TOOLS, layers, python_package
 
 BLOCK = "acme-shop-password"
 

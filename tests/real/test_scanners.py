@@ -1,135 +1,32 @@
-"""Scans by the real Trivy and gitleaks: what is there is found, and what was not looked at is never clean."""
+"""Scans by the real Trivy and gitleaks: what is there is found, and nothing else."""
 
-import hashlib
-import io
-import json
-import os
-import shutil
 import subprocess
-import sys
-import tarfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from deployments.demo.planted import KEY_ID, SECRET, plant
-from deployments.demo.vulnerabilities import write_database
-from tasks.base.clock import utc_now
+from deployments.demo.planted import KEY_ID, SECRET
 from tasks.base.findings import ScanState, Severity
-from tasks.base.scans import as_scan
-from tasks.base.security import SecurityPolicy
-from tasks.scanners.plan import gitleaks_scans, trivy_scans
+from tasks.scanners.plan import trivy_scans
 from tasks.scanners.silencers import silenced_places
 from tasks.scanners.trivy import Kind
 from tests.real.registry import registry
+from tests.real.scanning import (
+    belongs_to_another_user,
+    commit,
+    folder,
+    found,
+    image,
+    layers,
+    made,
+    one,
+    policy,
+    python_package,
+    scans,
+)
 
-TOOLS = Path(sys.prefix) / "tools" / "bin"
-
-
-@pytest.fixture(autouse=True)
-def tools(monkeypatch):
-    assert (TOOLS / "trivy").is_file(), "the scanners are not installed; run make setup"
-    monkeypatch.setenv("PATH", f"{TOOLS}:{os.environ['PATH']}")
-    monkeypatch.setenv("SCAN_KEY", "0123456789abcdef")
-
-
-@pytest.fixture(scope="module")
-def vulnerabilities(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vulnerabilities")
-    write_database(folder)
-    return folder
-
-
-@pytest.fixture
-def planted(tmp_path):
-    plant(tmp_path / "planted")
-    return tmp_path / "planted"
-
-
-def policy(vulnerabilities, **what):
-    return SecurityPolicy.model_validate(
-        {"offline": True, "database": {"folder": str(vulnerabilities)}, "secret_key": "env:SCAN_KEY", **what}
-    )
-
-
-def scans(policy, folder, *kinds):
-    """Each scope with its scan."""
-    asked = [*trivy_scans(policy, folder, *(kinds or Kind)), *gitleaks_scans(policy)]
-    return {scope: look() for scope, look in asked}
-
-
-def made(folder):
-    folder.mkdir()
-    return folder
-
-
-def one(policy, folder):
-    (scan,) = scans(policy, folder).values()
-    return scan
-
-
-def folder(path):
-    return [{"name": "app", "path": str(path)}]
-
-
-def commit(folder, message):
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
-    subprocess.run(["git", "-C", folder, "add", "-A"], check=True)
-    subprocess.run(["git", "-C", folder, *identity, "commit", "-qm", message], check=True)
-
-
-@pytest.fixture
-def work_tree(tmp_path, planted):
-    """A git work tree whose last commit takes the planted secret out again."""
-    subprocess.run(["git", "init", "-q", planted], check=True)
-    commit(planted, "in")
-    (planted / "settings.ini").unlink()
-    commit(planted, "out")
-    return planted
-
-
-def layers(files):
-    """Configuration and layer of an image of those files; every content has a digest of its own."""
-    layer, made = io.BytesIO(), utc_now().isoformat()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        for place, text in files.items():
-            _add(tar, place, text.encode())
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "created": made,
-        "config": {},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
-        "history": [{"created": made, "created_by": "COPY"}],
-    }
-    return json.dumps(config).encode(), layer.getvalue()
-
-
-def image(path, files, name="app:1"):
-    """A tar as docker save writes it, with one layer of those files."""
-    config, layer = layers(files)
-    config_name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = json.dumps([{"Config": config_name, "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
-    with tarfile.open(path, "w") as tar:
-        for place, data in ((config_name, config), ("layer.tar", layer), ("manifest.json", manifest)):
-            _add(tar, place, data)
-
-
-def _add(tar, place, data):
-    entry = tarfile.TarInfo(place)
-    entry.size = len(data)
-    tar.addfile(entry, io.BytesIO(data))
-
-
-def python_package(name, version):
-    return {f"usr/lib/python3/dist-packages/{name}-{version}.dist-info/METADATA": f"Name: {name}\nVersion: {version}\n"}
-
-
-def found(scan):
-    return {(finding.rule, finding.location) for finding in scan.findings}
+pytestmark = pytest.mark.usefixtures("scanners")
 
 
 def test_what_was_planted_is_found_and_nothing_else(vulnerabilities, planted, tmp_path):
@@ -288,15 +185,6 @@ def test_an_image_is_pulled_with_the_credentials_of_its_registry(vulnerabilities
     assert password not in repr((pulled, stranger))
 
 
-def belongs_to_another_user(tmp_path, monkeypatch):
-    """From now on git takes every folder for another user's; to make one takes root."""
-    program = tmp_path / "programs" / "git"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {shutil.which("git")} "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-
-
 def test_the_history_of_another_user_is_read_where_git_is_told_to_trust_it(
     vulnerabilities, work_tree, tmp_path, monkeypatch
 ):
@@ -305,164 +193,6 @@ def test_the_history_of_another_user_is_read_where_git_is_told_to_trust_it(
     (tmp_path / ".gitconfig").write_text(f"[safe]\n\tdirectory = {work_tree}\n")
     scan = one(policy(vulnerabilities, repositories=folder(work_tree)), tmp_path)
     assert {rule for rule, _ in found(scan)} == {"aws-access-token", "generic-api-key"}, scan.reason
-
-
-@pytest.mark.parametrize(
-    ("spoil", "state", "says"),
-    [
-        ("no tree", ScanState.FAILED, "cannot be read as a git work tree"),
-        ("inside", ScanState.FAILED, "lies inside the git work tree"),
-        ("shallow", ScanState.INCOMPLETE, "git fetch --unshallow"),
-        ("empty", ScanState.FAILED, "has no commit"),
-        ("unsafe", ScanState.FAILED, "safe.directory"),
-        ("missing", ScanState.FAILED, "cannot be read as a git work tree"),
-    ],
-)
-def test_history_that_gitleaks_does_not_see_is_never_clean(
-    vulnerabilities, work_tree, tmp_path, monkeypatch, spoil, state, says
-):
-    place = work_tree
-    if spoil == "no tree":
-        place = tmp_path / "plain"
-        plant(place)
-    elif spoil == "inside":
-        place = work_tree / "below"
-        plant(place)
-    elif spoil == "shallow":
-        place = tmp_path / "shallow"
-        subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{work_tree}", place], check=True)
-    elif spoil == "empty":
-        place = tmp_path / "empty"
-        subprocess.run(["git", "init", "-q", place], check=True)
-    elif spoil == "unsafe":
-        belongs_to_another_user(tmp_path, monkeypatch)
-    elif spoil == "missing":
-        place = tmp_path / "nowhere"
-    scan = one(policy(vulnerabilities, repositories=folder(place)), tmp_path)
-    assert (scan.state, scan.findings) == (state, ())
-    assert says in scan.reason
-
-
-def test_without_a_fresh_database_nothing_is_said_of_vulnerabilities(vulnerabilities, planted, tmp_path):
-    old, none = tmp_path / "old", tmp_path / "none"
-    write_database(old, made_at=utc_now() - timedelta(days=3))
-    asked = {"filesystems": folder(planted), "configurations": folder(planted)}
-    for place, state, says in (
-        (old, ScanState.INCOMPLETE, "the limit is 48 h"),
-        (none, ScanState.FAILED, "holds no vulnerability database"),
-    ):
-        result = scans(policy(place, **asked), tmp_path)
-        assert result["trivy fs app"].state is state
-        assert says in result["trivy fs app"].reason
-        assert result["trivy config app"].state is ScanState.FINDINGS, "its rules need no database"
-
-
-def test_an_image_without_packages_and_a_folder_without_files_are_not_clean(vulnerabilities, tmp_path):
-    image(tmp_path / "app.tar", {"hello": "world"})
-    (tmp_path / "nothing").mkdir()
-    asked = policy(
-        vulnerabilities,
-        images=[{"name": "app", "archive": str(tmp_path / "app.tar")}],
-        filesystems=folder(tmp_path / "nothing"),
-    )
-    result = scans(asked, tmp_path)
-    assert result["trivy image app"].state is ScanState.INCOMPLETE
-    assert "no package" in result["trivy image app"].reason
-    assert result["trivy fs app"].state is ScanState.FAILED
-
-
-def wrapper(path, script):
-    """A program in the scanner's place that tells its version and then does something else."""
-    path.write_text(f"#!/bin/sh\ncase \"$1\" in *version) echo 'Version: 0.76.0'; exit;; esac\n{script}\n")
-    path.chmod(0o755)
-    return {"path": str(path)}
-
-
-@pytest.mark.parametrize(
-    ("script", "state", "says"),
-    [
-        ("sleep 60", ScanState.INCOMPLETE, "security.timeout_seconds"),
-        ("kill -9 $$", ScanState.FAILED, "signal 9"),
-        ("exit 0", ScanState.FAILED, "no report"),
-        ('for i in "$@"; do case $i in */report.json) echo "{" > $i;; esac; done', ScanState.FAILED, "no report"),
-        ('for i in "$@"; do case $i in */report.json) echo "[]" > $i;; esac; done', ScanState.FAILED, "no report"),
-    ],
-)
-def test_a_scanner_that_does_not_end_well_is_not_clean(vulnerabilities, planted, tmp_path, script, state, says):
-    program = wrapper(tmp_path / "trivy", script)
-    asked = policy(vulnerabilities, filesystems=folder(planted), trivy=program, timeout_seconds=1)
-    scan = one(asked, tmp_path)
-    assert (scan.state, scan.findings) == (state, ())
-    assert says in scan.reason
-
-
-@pytest.mark.parametrize(
-    ("command", "script", "state", "says"),
-    [
-        ("git", "sleep 60", ScanState.INCOMPLETE, "security.timeout_seconds"),
-        ("dir", "kill -9 $$", ScanState.FAILED, "signal 9"),
-        ("git", "echo '1 commits scanned.' >&2", ScanState.FAILED, "no report"),
-        ("git", "echo 'ERR git ended badly' >&2; exit 1", ScanState.INCOMPLETE, "git ended badly"),
-        (
-            "dir",
-            'for i in "$@"; do case $i in */report.json) echo "{" > $i;; esac; done',
-            ScanState.FAILED,
-            "no report",
-        ),
-    ],
-)
-def test_gitleaks_that_does_not_end_well_is_not_clean(
-    vulnerabilities, work_tree, tmp_path, command, script, state, says
-):
-    program = wrapper(tmp_path / "gitleaks", script)
-    where = "repositories" if command == "git" else "folders"
-    scan = one(policy(vulnerabilities, **{where: folder(work_tree)}, gitleaks=program, timeout_seconds=1), tmp_path)
-    assert (scan.scope, scan.state, scan.findings) == (f"gitleaks {command} app", state, ())
-    assert says in scan.reason
-
-
-@pytest.mark.parametrize("name", ["trivy", "gitleaks"])
-def test_a_report_that_does_not_fit_the_disk_is_no_clean_scan(vulnerabilities, planted, tmp_path, name):
-    # The real scanner, that may write no more than half a KiB of its report.
-    full = f'ulimit -f 1; exec {TOOLS / name} "$@"'
-    program = {name: wrapper(tmp_path / name, full)}
-    what = {"filesystems": folder(planted)} if name == "trivy" else {"folders": folder(planted)}
-    scan = one(policy(vulnerabilities, **what, **program), tmp_path)
-    assert (scan.state, scan.findings) == (ScanState.FAILED, ())
-    assert scan.reason
-
-
-def test_what_nightshift_itself_cannot_write_fails_the_scan_with_a_sentence():
-    def look():
-        with Path("/dev/full").open("wb", buffering=0) as full:
-            full.write(b"rules")
-        return []
-
-    scan = as_scan("trivy fs app", "trivy", look)
-    assert scan.state is ScanState.FAILED
-    assert "No space left on device" in scan.reason
-
-
-@pytest.mark.parametrize(
-    ("program", "says"),
-    [
-        ({"path": "/nowhere/trivy"}, "is not at /nowhere/trivy"),
-        ({"versions": ["0.75.0"]}, "security.trivy.versions allows 0.75.0"),
-        ({"sha256": ["0" * 64]}, "security.trivy.sha256 does not allow"),
-    ],
-)
-def test_a_program_that_is_not_allowed_does_not_run(vulnerabilities, planted, tmp_path, program, says):
-    scan = one(policy(vulnerabilities, filesystems=folder(planted), trivy=program), tmp_path)
-    assert scan.state is ScanState.FAILED
-    assert says in scan.reason
-
-
-def test_a_release_known_to_be_malicious_does_not_run(vulnerabilities, planted, tmp_path):
-    bad = tmp_path / "trivy"
-    bad.write_text("#!/bin/sh\necho Version: 0.69.4\n")
-    bad.chmod(0o755)
-    scan = one(policy(vulnerabilities, filesystems=folder(planted), trivy={"path": str(bad)}), tmp_path)
-    assert "malicious" in scan.reason
 
 
 def test_eight_scans_at_a_time_take_no_lock_from_each_other(vulnerabilities, planted, tmp_path):

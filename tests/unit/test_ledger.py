@@ -1,65 +1,19 @@
 """The ledger's promises, under random histories: first seen, deadlines, what closes, what comes back."""
 
-import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.base.errors import CorruptError
-from tasks.base.findings import Finding, Scan, ScanState, Severity, identity_of
-from tasks.base.security import Exemption
-from tasks.base.system import System
+from tasks.base.findings import ScanState, Severity
 from tasks.base.words import CheckResult, Verdict
 from tasks.ledger import exemptions
-from tasks.ledger.book import Book
 from tasks.ledger.deadlines import due_time
 from tasks.ledger.fold import fold
 from tasks.ledger.models import Status
 from tasks.ledger.report import LedgerResult, checks_of, rows_of
 from tasks.report.publish import as_csv
-from tasks.repository.local import LocalStore
-
-START = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)  # a Monday
-DAY = timedelta(days=1)
-
-
-def system(**security):
-    return System.model_validate(
-        {
-            "name": "acme",
-            "databases": [{"name": "shop", "dsn": "service=shop"}],
-            "repository": {"url": "file:///nowhere"},
-            "maintenance": {"windows": [{"weekday": "saturday", "start": "00:00", "end": "04:00"}]},
-            "security": security,
-        }
-    )
-
-
-def finding(rule="CVE-1", severity=Severity.HIGH, scope="trivy image app", package="openssl", **more):
-    return Finding(
-        identity=identity_of(scope, "vulnerability", package, rule),
-        scope=scope,
-        severity=severity,
-        rule=rule,
-        package=package,
-        **{"kind": "vulnerability", "fixed_version": "2", **more},
-    )
-
-
-def scan(at, *findings, state=None, scope="trivy image app"):
-    state = state or (ScanState.FINDINGS if findings else ScanState.CLEAN)
-    return f"run-{at:%d%H%M}", Scan(scope=scope, state=state, started_at=at, finished_at=at, findings=findings)
-
-
-def ledger(*scans, **security):
-    return fold(scans, due_time(system(**security)))
-
-
-def only(*scans, **security):
-    (entry,) = ledger(*scans, **security).values()
-    return entry
+from tests.unit.histories import DAY, START, exemption, finding, histories, ledger, only, scan, system
 
 
 def test_critical_is_due_in_a_day_high_in_a_week_and_medium_in_the_next_window():
@@ -128,22 +82,6 @@ def test_without_a_fix_there_is_no_deadline_where_the_policy_says_so():
     assert known.due_at == START + 7 * DAY
 
 
-rules, severities = st.sampled_from(["CVE-1", "CVE-2", "CVE-3"]), st.sampled_from(list(Severity))
-scopes, states = st.sampled_from(["trivy image app", "trivy fs app"]), st.sampled_from(list(ScanState))
-
-
-@st.composite
-def histories(draw):
-    """Scans of two scopes at random moments; those that say nothing hold nothing."""
-    scans = []
-    for hours in draw(st.lists(st.integers(0, 2000), max_size=20, unique=True)):
-        scope, state = draw(scopes), draw(states)
-        found = draw(st.dictionaries(rules, severities)) if state in (ScanState.FINDINGS, ScanState.INCOMPLETE) else {}
-        findings = [finding(rule=rule, severity=severity, scope=scope) for rule, severity in found.items()]
-        scans.append(scan(START + timedelta(hours=hours), *findings, state=state, scope=scope))
-    return scans
-
-
 @settings(deadline=None)
 @given(histories(), st.randoms())
 def test_the_ledger_is_what_its_scans_say_whatever_the_order_in_which_they_came(scans, random):
@@ -165,58 +103,6 @@ def test_the_ledger_is_what_its_scans_say_whatever_the_order_in_which_they_came(
             # Never later than the present severity allows, counted from when it was first seen that high.
             reached = max(entry.opened_at, entry.severities[-1].at)
             assert entry.due_at <= reached + timedelta(hours=limit)
-
-
-@settings(deadline=None, max_examples=25)
-@given(histories())
-def test_what_is_read_back_is_what_was_recorded(tmp_path_factory, scans):
-    store = LocalStore(tmp_path_factory.mktemp("ledger"))
-    for part in (scans[:5], scans[5:], scans[:2]):  # a task that was tried again records twice
-        book = Book(store, "acme")
-        for run_id, one in part:
-            book.record(run_id, one)
-    assert fold(Book(store, "acme").scans(), due_time(system())) == ledger(*scans)
-
-
-class Killed(Exception):
-    """The run ended at once."""
-
-
-class KillingStore(LocalStore):
-    """A folder whose writer is killed, before or after the object is there."""
-
-    dies = ""
-
-    def put(self, key, data, **how):
-        dies, self.dies = self.dies, ""
-        if dies == "before":
-            raise Killed
-        super().put(key, data, **how)
-        if dies == "after":
-            raise Killed
-
-
-@settings(deadline=None, max_examples=25)
-@given(histories(), st.data())
-def test_two_hosts_and_killed_runs_leave_whole_scans_only(tmp_path_factory, scans, data):
-    """Each host reads when its run begins and then writes, whatever the other wrote meanwhile."""
-    folder = tmp_path_factory.mktemp("ledger")
-    stores = [KillingStore(folder), KillingStore(folder)]
-    books = [Book(store, "acme") for store in stores]
-    kept = []
-    for run_id, one in scans:
-        host = data.draw(st.integers(0, 1))
-        stores[host].dies = data.draw(st.sampled_from(["", "", "before", "after"]))
-        killed = stores[host].dies
-        try:
-            books[host].record(run_id, one)
-        except Killed:
-            books[host] = Book(stores[host], "acme")
-        if killed != "before":
-            kept.append((run_id, one))
-        if killed == "after" and data.draw(st.booleans()):
-            books[host].record(run_id, one)  # the task was tried again
-    assert fold(Book(stores[0], "acme").scans(), due_time(system())) == ledger(*kept)
 
 
 def by_hand(scans, identity, due):
@@ -262,46 +148,6 @@ def test_deadlines_returns_and_exceptions_are_as_told_plainly(scans, days, ends,
         overdue = entry.due_at is not None and entry.due_at < now
         wanted = Status.EXEMPT if holds else Status.OVERDUE if overdue else Status.OPEN
         assert row["status"] == (wanted if entry.fixed_at is None else Status.FIXED)
-
-
-def test_a_finding_that_stays_is_stored_once(tmp_path):
-    for days in range(3):
-        Book(LocalStore(tmp_path), "acme").record(*scan(START + days * DAY, finding()))
-    stored = b"".join(path.read_bytes() for path in sorted(tmp_path.rglob("*.jsonl")))
-    assert stored.count(b"openssl") == 1
-
-
-def test_a_scan_that_finds_again_what_is_known_takes_no_room_of_its_own(tmp_path):
-    store, known = LocalStore(tmp_path), [finding(rule=f"CVE-{number}") for number in range(1000)]
-
-    def held_bytes(days):
-        for day in days:
-            Book(store, "acme").record(*scan(START + day * DAY, *known))
-        tracemalloc.start()
-        book = Book(store, "acme")
-        entries = fold(book.scans(), due_time(system()))
-        held, _ = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert len(entries) == len(known)
-        return held
-
-    once = held_bytes(range(1))
-    # A reference for each observation would be 8,000 bytes for each scan.
-    assert (held_bytes(range(1, 11)) - once) / 10 < 2000
-
-
-def test_a_finding_that_scans_name_and_nobody_holds_is_told_and_not_passed_over(tmp_path):
-    book = Book(LocalStore(tmp_path), "acme")
-    book.record(*scan(START, finding()))
-    first = next(tmp_path.rglob("*.jsonl"))
-    book.record(*scan(START + DAY, finding()))
-    first.unlink()
-    with pytest.raises(CorruptError, match="lacks what scans of trivy image app name; restore acme/history/findings"):
-        Book(LocalStore(tmp_path), "acme")
-
-
-def exemption(ends, **patterns):
-    return Exemption(reason="the parser is not reachable", owner="ada", ends=ends, **{"rule": "CVE-1", **patterns})
 
 
 def test_an_exception_covers_until_its_last_day_and_then_fails_loudly():

@@ -23,7 +23,7 @@ from tasks.ledger.sarif import sarif_of
 from tasks.ledger.sections import sections
 from tasks.ledger.trend import Trend
 from tasks.report.publish import as_csv
-from tests.unit.test_ledger import DAY, START, exemption, finding, histories, ledger, scan, system
+from tests.unit.histories import DAY, START, exemption, finding, histories, ledger, scan, system
 
 SCHEMA = Path(__file__).parent / "schemas" / "sarif-2.1.0-rtm.5.json"
 
