@@ -87,8 +87,17 @@ class Asked:
         article = "an" if self.name[0] in "AEIOU" else "a"
         return ToolFailedError(f"{self.url} gives no answer of {article} {self.name}; check {self.key}.url")
 
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {resolve(self.server.token)}"} if self.server.token else {}
+    def _headers(self) -> dict[bytes, bytes]:
+        if self.server.token is None:
+            return {}
+        token = resolve(self.server.token)
+        if not token.isprintable():
+            raise ConfigurationError(
+                f"{self.server.token} holds several lines, or characters that no header can carry; write the token of "
+                f"{self.name} there and nothing else"
+            )
+        # As bytes, for the client takes nothing but ASCII as text, and quotes the token where it refuses it.
+        return {b"Authorization": f"Bearer {token}".encode()}
 
     def _basic(self) -> tuple[str, str] | None:
         user, password = self.server.username, self.server.password

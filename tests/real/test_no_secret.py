@@ -1,27 +1,16 @@
 """Planted secrets are searched for in all that a full round leaves behind, and are not found."""
 
 import base64
-import io
-import json
 import os
-import pickle
-import sqlite3
 import time
-import traceback
 import uuid
-from contextlib import closing, contextmanager
-from pathlib import Path
-from threading import Event, Thread
-from urllib.parse import quote
+from contextlib import ExitStack
 
 import psycopg
-import pyarrow.parquet as pq
 import pyrage
 import pytest
-import zstandard
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
-from prefect.logging.handlers import APILogHandler
 from prefect.states import Crashed, Running
 from psycopg import sql
 
@@ -36,38 +25,20 @@ from flows.database_backup import database_backup
 from flows.restore_test import restore_test
 from tasks.base.errors import NightshiftError
 from tasks.base.systems import load_system
+from tests.real.canary import (
+    of_errors,
+    of_prefect,
+    of_the_repository,
+    planted,
+    process_list_watched,
+    spellings,
+)
 from tests.real.conftest import change_system, write_system
 from tests.real.registry import registry
 from tests.real.scanning import TOOLS, layers, python_package
+from tests.unit.test_prometheus_answers import faulty
 
 BLOCK = "acme-shop-password"
-
-
-def planted(words=""):
-    """A secret that nothing else in the world holds, with characters that every format writes in its own way."""
-    return f"planted {words}{uuid.uuid4().hex} 'ü\\/\""
-
-
-@contextmanager
-def process_list_watched():
-    """The arguments of every process that was seen while the block ran."""
-    seen, ended = set(), Event()
-
-    def watch():
-        while not ended.wait(0.1):
-            for place in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(place.read_bytes())
-                except OSError:
-                    continue
-
-    watching = Thread(target=watch)
-    watching.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        watching.join()
 
 
 @pytest.fixture
@@ -78,6 +49,18 @@ def pulled():
     kinds = ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar")
     with registry(f"puller:{password}") as made:
         yield made, password, made.hold("team/app", "latest", kinds[0], config, kinds[1], layer)
+
+
+@pytest.fixture
+def metrics():
+    """Prometheus and Alertmanager, which quote the token that they refuse: by name URL, token, what was asked."""
+    with ExitStack() as running:
+        found = {}
+        for name in ("Prometheus", "Alertmanager"):
+            token = planted("token ")
+            answering = running.enter_context(faulty((401, {"error": f"{token} is not known"})))
+            found[name] = (answering[0], token, answering[1])
+        yield found
 
 
 @pytest.fixture
@@ -95,7 +78,7 @@ def rotated(postgres, guarded, tmp_path):
 
 
 @pytest.fixture
-def secrets(system, guarded, rclone, hook, identity, monkeypatch, tmp_path, pulled, rotated):
+def secrets(system, guarded, rclone, hook, identity, monkeypatch, tmp_path, pulled, metrics, rotated):
     """The system 'acme' with a secret in every place that takes one; the secrets by what they are."""
     _, pull_password, reference = pulled
     secrets = {
@@ -111,7 +94,7 @@ def secrets(system, guarded, rclone, hook, identity, monkeypatch, tmp_path, pull
         "registry's header": base64.b64encode(f"puller:{pull_password}".encode()).decode(),
         "wrong registry's password": f"planted{uuid.uuid4().hex}",
         "key of found secrets": planted("key "),
-        "Prometheus' token": planted("token "),
+        **{f"token of {name}": token for name, (_, token, _) in metrics.items()},
         "secret in a scanned folder": SECRET,
         "key id in a scanned folder": KEY_ID,
         "rotated password": rotated.read_text(),
@@ -122,7 +105,8 @@ def secrets(system, guarded, rclone, hook, identity, monkeypatch, tmp_path, pull
     monkeypatch.setenv("ACME_PULL_PASSWORD", pull_password)
     monkeypatch.setenv("ACME_PULL_USER", "puller")
     monkeypatch.setenv("ACME_SCAN_KEY", secrets["key of found secrets"])
-    monkeypatch.setenv("ACME_PROMETHEUS_TOKEN", secrets["Prometheus' token"])
+    monkeypatch.setenv("ACME_PROMETHEUS_TOKEN", metrics["Prometheus"][1])
+    monkeypatch.setenv("ACME_ALERTMANAGER_TOKEN", metrics["Alertmanager"][1])
     with psycopg.connect(guarded, user="postgres", autocommit=True) as connection:
         connection.execute(sql.SQL("ALTER ROLE guarded PASSWORD {}").format(secrets["password"]))
     Secret(value=secrets["password"]).save(BLOCK, overwrite=True)
@@ -138,8 +122,12 @@ def secrets(system, guarded, rclone, hook, identity, monkeypatch, tmp_path, pull
         repository=rclone.policy("no-secret"),
         alerting={"webhook_url": "env:ACME_HOOK", "heartbeat_url": "env:ACME_HEARTBEAT"},
         schedules=[{"flow": "database_backup", "slug": "nightly", "cron": "0 2 * * *"}],
-        # It answers what no Prometheus would.
-        prometheus={"url": address, "token": "env:ACME_PROMETHEUS_TOKEN"},
+        prometheus={
+            "url": metrics["Prometheus"][0],
+            "token": "env:ACME_PROMETHEUS_TOKEN",
+            "trends": [{"name": "up", "promql": "up"}],
+        },
+        security_check={"alertmanager": {"url": metrics["Alertmanager"][0], "token": "env:ACME_ALERTMANAGER_TOKEN"}},
         security={
             "offline": True,
             "database": {"folder": str(tmp_path / "vulnerabilities")},
@@ -179,7 +167,7 @@ FIRST = ("database_backup", "backup_verification", "restore_test", "security_aud
 
 
 def a_round_of_all_flows(errors):
-    """Every flow that there is, with the right secrets; some end red, for Prometheus gives no answer."""
+    """Every flow that there is, with the right secrets; some end red, for Prometheus refuses to answer."""
     for name in FIRST:
         ended(name, errors)
     review = access_review("acme")
@@ -216,16 +204,6 @@ def a_round_that_fails(secrets, monkeypatch, errors):
         fails(database_backup, "password authentication failed")
 
 
-def of_errors(errors):
-    """What a person or program that gets hold of an error sees of it, what came before it included."""
-    return {
-        "a traceback": "".join(line for one in errors for line in traceback.format_exception(one)).encode(),
-        "a pickled error": b"".join(
-            pickle.dumps(one) + repr(pickle.loads(pickle.dumps(one))).encode() for one in errors
-        ),
-    }
-
-
 def fails(flow, sentence):
     with pytest.raises(NightshiftError, match=sentence):
         flow("acme")
@@ -243,44 +221,7 @@ def a_run_that_crashes(hook):
         time.sleep(0.2)
 
 
-def of_prefect():
-    """Every row of the server's database: logs, artifacts, runs, states, parameters, deployments, events; its log."""
-    APILogHandler().flush()
-    home = Path(os.environ["PREFECT_HOME"])
-    with closing(sqlite3.connect(home / "prefect.db")) as database:
-        rows = "\n".join(database.iterdump())
-    return {"Prefect's database": rows.encode(), "the server's log": (home / "server.log").read_bytes()}
-
-
-def of_the_repository(rclone, identity):
-    """Every stored object as it is, and as it was before it was encrypted and compressed."""
-    client, found = rclone.client(), {}
-    for item in client.list_objects_v2(Bucket=rclone.bucket, Prefix="no-secret/")["Contents"]:
-        data = client.get_object(Bucket=rclone.bucket, Key=item["Key"])["Body"].read()
-        found[item["Key"]] = data
-        if item["Key"].endswith(".parquet"):
-            found[f"{item['Key']} as rows"] = repr(pq.read_table(io.BytesIO(data)).to_pylist()).encode()
-        if item["Key"].endswith(".zst.age"):
-            plain = pyrage.decrypt(data, [identity])
-            found[f"{item['Key']} decoded"] = zstandard.ZstdDecompressor().decompressobj().decompress(plain)
-    return found
-
-
-def spellings(secret):
-    """How a secret stands in text, JSON, a URL, Python, SQL, and a connection string."""
-    return {
-        secret,
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        quote(secret),
-        quote(secret, safe=""),
-        repr(secret)[1:-1],
-        secret.replace("'", "''"),
-        secret.replace("\\", "\\\\").replace("'", "\\'"),
-    }
-
-
-def test_no_secret_is_left_anywhere(secrets, rotated, rclone, identity, hook, monkeypatch, capfd, caplog):
+def test_no_secret_is_left_anywhere(secrets, rotated, metrics, rclone, identity, hook, monkeypatch, capfd, caplog):
     errors = []
     with process_list_watched() as arguments:
         deploy(load_system("acme"))
@@ -304,6 +245,9 @@ def test_no_secret_is_left_anywhere(secrets, rotated, rclone, identity, hook, mo
     assert b"pg_dump" in places["the process list"]
     assert b"trivy" in places["the process list"]
     assert b"UNAUTHORIZED" in places["a traceback"]
+    for _, token, asked in metrics.values():
+        shown = {headers["Authorization"].encode("latin-1").decode() for _, headers, _ in asked}
+        assert shown == {f"Bearer {token}"}
     assert secrets["new password"] != secrets["rotated password"]
     told = b"".join(data for place, data in places.items() if "/history/evidence/" in place)
     assert [name for name in known_flows() if f'"flow": "{name}"'.encode() not in told] == [], "these left no evidence"

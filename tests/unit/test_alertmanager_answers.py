@@ -79,3 +79,16 @@ def test_a_token_goes_into_the_header_and_nowhere_else(monkeypatch):
         scan = check_alerts(AlertmanagerPolicy(url=url, token="env:ALERT_TOKEN"))
     assert asked[0][1]["Authorization"] == "Bearer planted-token-6"
     assert "planted-token-6" not in repr(scan)
+
+
+def test_a_token_of_any_signs_is_sent_as_it_is_and_one_of_two_lines_is_refused_without_being_shown(monkeypatch):
+    policy = {"token": "env:ALERT_TOKEN"}
+    monkeypatch.setenv("ALERT_TOKEN", "planted ü token")
+    with faulty((200, [])) as (url, asked):
+        assert check_alerts(AlertmanagerPolicy(url=url, **policy)).checks[0].verdict is Verdict.OK
+        assert asked[0][1]["Authorization"].encode("latin-1").decode() == "Bearer planted ü token"
+        monkeypatch.setenv("ALERT_TOKEN", "planted-one\nplanted-two")
+        scan = check_alerts(AlertmanagerPolicy(url=url, **policy))
+    assert (scan.state, len(asked)) == (ScanState.INCOMPLETE, 1)
+    assert "env:ALERT_TOKEN holds several lines" in scan.reason
+    assert "planted" not in repr(scan)
