@@ -1,6 +1,7 @@
 """What a scanner must not be allowed to pass over: time that ran out, places that it cannot read."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.base.errors import IncompleteError, ToolFailedError
@@ -26,10 +27,10 @@ def last_line(said: str) -> str:
     return lines[-1][-_SAID:] if lines else "nothing"
 
 
-def require_readable(folder: Path) -> None:
+def require_readable(folder: Path, without: Sequence[str] = ()) -> None:
     """Raise ToolFailedError when the folder is missing or empty, IncompleteError when parts of it cannot be read.
 
-    Scanners pass over what they may not read, and then call the rest clean.
+    Scanners pass over what they may not read, and then call the rest clean. `without` are names at its top.
     """
     if not folder.is_dir():
         raise ToolFailedError(f"{folder} is no folder on this host; correct its path in the system file")
@@ -40,6 +41,8 @@ def require_readable(folder: Path) -> None:
         hidden.append(str(error.filename))
 
     for place, folders, names in os.walk(folder, onerror=note):
+        if place == str(folder):
+            folders[:] = [name for name in folders if name not in without]
         files += len(names)
         hidden += [
             path

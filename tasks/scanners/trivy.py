@@ -1,5 +1,6 @@
 """Scans by Trivy: image, fs, config, rootfs. Its report decides how a scan ended, never its exit code."""
 
+import os
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from tasks.base.errors import NightshiftError, ToolFailedError
 from tasks.base.findings import Finding, Scan
 from tasks.base.programs import Program
-from tasks.base.scans import as_scan
+from tasks.base.scans import PartlySeenError, as_scan
 from tasks.base.scratch import scratch_folder
 from tasks.base.secrets import resolve
 from tasks.base.security import Folder, Image, SecurityPolicy, place_of
@@ -21,6 +22,8 @@ from tasks.scanners.silencers import silenced_places
 # Exit code 1 may be a finding or a fatal error: the report tells. Trivy's own limit would end it without a word.
 _ALWAYS = ("--format", "json", "--quiet", "--skip-version-check", "--timeout", "87600h")
 _MEANINGLESS_CODES = (0, 1)
+# At the top of whatever it scans, in silence: seen with Trivy 0.76.
+_PASSED_OVER = ("proc", "sys", "dev")
 # Trivy passes over secrets in tests, examples, documents and vendored code; in a source tree they are as readable.
 _RULES_FILE = "secret.yaml"
 _EVERYWHERE = "disable-allow-rules: [tests, examples, vendor, markdown, locale-dir]\n"
@@ -79,7 +82,8 @@ def scan(job: Job, trivy: Scanner, policy: SecurityPolicy, database: Database | 
 def require_target(job: Job) -> None:
     """Raise ToolFailedError or IncompleteError for what is not there, or cannot be read; a registry is not asked."""
     if isinstance(job.target, Folder):
-        require_readable(place_of(job.target.path))
+        # Of a host they are no files, and change while they are read.
+        require_readable(place_of(job.target.path), without=_PASSED_OVER if job.kind is Kind.ROOT else ())
     elif job.target.archive and not place_of(job.target.archive).is_file():
         raise ToolFailedError(f"{job.target.archive} is not there; save the image anew, or correct security.images")
 
@@ -107,7 +111,19 @@ def _look(job: Job, trivy: Scanner, policy: SecurityPolicy, database: Database |
         found = _read(report, job, finished.stderr_tail)
     if job.kind is Kind.CONFIGURATION and isinstance(job.target, Folder):
         found += silenced_places(place_of(job.target.path), job.scope)
+    if job.kind is not Kind.ROOT and isinstance(job.target, Folder) and (said := _not_seen(job, job.target, policy)):
+        raise PartlySeenError(said, found)
     return found
+
+
+def _not_seen(job: Job, tree: Folder, policy: SecurityPolicy) -> str:
+    """What Trivy passed over of a tree, with what to do; empty when that is named as a tree of its own."""
+    named = {one.target.path.rstrip("/") for one in jobs_of(policy, job.kind) if isinstance(one.target, Folder)}
+    left = [path for name in _PASSED_OVER if (path := f"{tree.path.rstrip('/')}/{name}") not in named]
+    seen = [path for path in left if any(files for _, _, files in os.walk(place_of(path)))]
+    return (
+        f"Trivy passes over {', '.join(seen)}, as it does in a host's root: name each of them besides" if seen else ""
+    )
 
 
 def _read(report: Path, job: Job, said: str) -> list[Finding]:
