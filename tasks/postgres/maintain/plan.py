@@ -56,13 +56,13 @@ class Step(Frozen):
 
 def plan(inspection: Inspection, bloat: Mapping[int, Bloat], policy: MaintenancePolicy) -> tuple[Step, ...]:
     """All steps in order: leftovers, freezing, vacuum by harm, statistics, rebuilds by what they give back."""
-    vacuumed = [*_freezes(inspection.tables, policy), *_vacuums(inspection.tables, policy)]
+    vacuumed = [*_freezes(inspection, policy), *_vacuums(inspection, policy)]
     done = {step.oid for step in vacuumed}
     analyzed = {step.oid for step in vacuumed if step.with_analyze}
     return (
         *_leftovers(inspection.indexes),
         *vacuumed,
-        *_analyzes(inspection.tables, policy, analyzed),
+        *_analyzes(inspection, policy, analyzed),
         *_rebuilds(inspection.indexes, bloat, policy, done),
     )
 
@@ -75,8 +75,8 @@ def _leftovers(indexes: Sequence[Index]) -> list[Step]:
     ]
 
 
-def _freezes(tables: Sequence[Table], policy: MaintenancePolicy) -> list[Step]:
-    old = [table for table in tables if table.kind != "p" and table.freeze_share >= policy.freeze_age_share]
+def _freezes(inspection: Inspection, policy: MaintenancePolicy) -> list[Step]:
+    old = [table for table in inspection.tables if table.kind != "p" and table.freeze_share >= policy.freeze_age_share]
     return [
         _on_table(
             Action.FREEZE,
@@ -84,34 +84,42 @@ def _freezes(tables: Sequence[Table], policy: MaintenancePolicy) -> list[Step]:
             policy,
             f"{table.xid_age} transactions and {table.multixact_age} multixacts old, "
             f"{table.freeze_share:.0%} of the age at which a wraparound vacuum is forced",
+            inspection.facts.role,
         )
         for table in sorted(old, key=lambda table: -table.freeze_share)
     ]
 
 
-def _vacuums(tables: Sequence[Table], policy: MaintenancePolicy) -> list[Step]:
+def _vacuums(inspection: Inspection, policy: MaintenancePolicy) -> list[Step]:
     dead = [
         table
-        for table in tables
+        for table in inspection.tables
         if table.kind != "p"
         and table.freeze_share < policy.freeze_age_share
         and table.dead_rows >= policy.dead_rows
         and _dead_share(table) >= policy.dead_share
     ]
     return [
-        _on_table(Action.VACUUM, table, policy, f"{table.dead_rows} dead rows, {_dead_share(table):.0%} of all")
+        _on_table(
+            Action.VACUUM,
+            table,
+            policy,
+            f"{table.dead_rows} dead rows, {_dead_share(table):.0%} of all",
+            inspection.facts.role,
+        )
         for table in sorted(dead, key=lambda table: -_dead_share(table) * table.size_bytes)
     ]
 
 
-def _analyzes(tables: Sequence[Table], policy: MaintenancePolicy, done: set[int]) -> list[Step]:
+def _analyzes(inspection: Inspection, policy: MaintenancePolicy, done: set[int]) -> list[Step]:
     """Tables whose statistics are old, and after them the partitioned ones above, which autovacuum never does."""
+    tables, role = inspection.tables, inspection.facts.role
     by_oid = {table.oid: table for table in tables}
     changed = [table for table in tables if table.kind != "p" and _changed(table, policy)]
     above = {oid for table in changed for oid in _ancestors(table, by_oid)}
     parents = [table for table in tables if table.kind == "p" and (table.oid in above or not table.analyzed)]
     return [
-        _on_table(Action.ANALYZE, table, policy, _why_analyze(table))
+        _on_table(Action.ANALYZE, table, policy, _why_analyze(table), role)
         for table in (*changed, *parents)
         if table.oid not in done
     ]
@@ -154,8 +162,11 @@ def _on_index(action: Action, index: Index, why: str) -> Step:
     )
 
 
-def _on_table(action: Action, table: Table, policy: MaintenancePolicy, why: str) -> Step:
+def _on_table(action: Action, table: Table, policy: MaintenancePolicy, why: str, role: str) -> Step:
     target = table.label
+    grant = (
+        f"{role} does not own {target}; as its owner: GRANT MAINTAIN ON {target} TO {role} (17+), or make it a member"
+    )
     return Step(
         action=action,
         target=target,
@@ -167,9 +178,7 @@ def _on_table(action: Action, table: Table, policy: MaintenancePolicy, why: str)
         dead_rows=table.dead_rows,
         xid_age=table.xid_age,
         with_analyze=action is not Action.ANALYZE and _changed(table, policy),
-        refused=""
-        if table.may_maintain
-        else f"the role does not own {target}; as its owner: GRANT MAINTAIN ON {target} (17+), or be a member",
+        refused="" if table.may_maintain else grant,
     )
 
 

@@ -76,3 +76,30 @@ def test_every_printed_command_of_maintenance_is_taken_by_the_server(awkward, sh
     # What drops comes last: it takes away what the others name.
     for command in sorted([*steps, *refused, *commands, *rebuilds], key=lambda text: text.startswith("DROP")):
         awkward.execute(command.encode())
+
+
+def test_a_doubled_index_below_a_partitioned_table_is_dropped_where_the_server_lets_it_go(shop):
+    def found():
+        planned = make_plan(Database(name="shop", dsn=shop), POLICY, new_run_id(), {})
+        doubled = [check for check in planned.inspection.checks if check.name == "duplicate indexes"]
+        return {check.target: check.next_command for check in doubled}
+
+    with psycopg.connect(shop, autocommit=True) as session:
+        for statement in (
+            "CREATE TABLE visits (day int) PARTITION BY RANGE (day)",
+            "CREATE TABLE visits_1 PARTITION OF visits FOR VALUES FROM (0) TO (10)",
+            "CREATE INDEX own ON visits_1 (day)",
+            # The first takes the partition's own index for its leaf, the second makes one.
+            "CREATE INDEX kept ON visits (day)",
+            "CREATE INDEX doubled ON visits (day)",
+            "CREATE INDEX alone ON visits_1 (day)",
+        ):
+            session.execute(statement)
+        commands = found()
+        assert commands == {
+            "shop public.doubled": "DROP INDEX public.doubled",
+            "shop public.alone": "DROP INDEX CONCURRENTLY public.alone",
+        }
+        for command in commands.values():
+            session.execute(command.encode())
+    assert found() == {}
