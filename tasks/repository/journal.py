@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from tasks.base.clock import stamp, utc_now
+from tasks.base.collector import collector_paused
 from tasks.base.errors import CorruptError, MissingError
 from tasks.repository.store import Store
 
@@ -23,6 +24,7 @@ def append(store: Store, system: str, stream: str, rows: Sequence[Row], run_id: 
     return key
 
 
+@collector_paused()
 def fold(store: Store, system: str, stream: str, key_fields: Sequence[str], since: datetime | None = None) -> list[Row]:
     """The rows of a stream in order of their time, one for each combination of `key_fields`, the last one.
 

@@ -7,6 +7,7 @@ from math import inf
 from pydantic import Field
 
 from tasks.base import stopping
+from tasks.base.collector import collector_paused
 from tasks.base.errors import RefusedError
 from tasks.base.maintenance import MaintenancePolicy
 from tasks.base.system import Database
@@ -33,6 +34,7 @@ class Planned(Frozen):
     steps: tuple[Step, ...]
 
 
+@collector_paused()
 def make_plan(
     database: Database,
     policy: MaintenancePolicy,

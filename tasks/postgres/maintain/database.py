@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tasks.base.clock import utc_now
+from tasks.base.collector import collector_paused
 from tasks.base.maintenance import MaintenancePolicy, Opening
 from tasks.base.run import run_context
 from tasks.base.system import Database
@@ -77,6 +78,7 @@ def _methods(job: Job, planned: Planned) -> list[str]:
     return methods_of(planned.steps, job.policy, planned.inspection.facts.server_version_num)
 
 
+@collector_paused()
 def _found(
     job: Job, database: Database, planned: Planned, rows: list[Row], checks: list[CheckResult], *, dry_run: bool
 ) -> Found:
