@@ -64,9 +64,11 @@ def plan_retention(job: dict[str, Any]) -> str:
 def maintain(job: dict[str, Any]) -> str:
     """All that a run does with one database, from taking its lock to the rows of its report."""
     store, now = open_store(RepositoryPolicy(url=job["repository"])), utc_now()
-    policy = MaintenancePolicy(dead_rows=1, changed_rows=1)
+    policy = MaintenancePolicy(dead_rows=1, dead_share=0, changed_rows=1, changed_share=0)
     until = Opening(start=now, end=now + timedelta(hours=1))
-    found = maintain_database(Job(store, SYSTEM, policy, new_run_id()), Database(name="many", dsn=job["dsn"]), until)
+    found = maintain_database(
+        Job(store, SYSTEM, policy, new_run_id()), Database(name=job["dbname"], dsn=job["dsn"]), until
+    )
     return f"{sum(row['verdict'] == Verdict.OK for row in found.rows)} of {len(found.rows)} steps done"
 
 

@@ -25,6 +25,7 @@ BYTES_PER_ROW = 458
 class Bench:
     """The servers and folders of one run."""
 
+    size_mb: int
     folder: Path
     source: LocalServer
     target: LocalServer
@@ -70,7 +71,7 @@ def bench(size_mb: int) -> Iterator[Bench]:
         identity = pyrage.x25519.Identity.generate()
         (folder / "identity").write_text(str(identity))
         environment = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}"}
-        yield Bench(folder, source, target, identity, environment)
+        yield Bench(size_mb, folder, source, target, identity, environment)
 
 
 @contextmanager

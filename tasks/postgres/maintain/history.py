@@ -135,8 +135,9 @@ class Diary:
         self._keep(outcomes)
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        at = iso(utc_now())
         with self._lock:
-            self.rows += map(self._row, outcomes)
+            self.rows += [self._row(outcome, at) for outcome in outcomes]
             if self._since_write() > _WRITE_SECONDS:
                 self._write()
 
@@ -155,7 +156,7 @@ class Diary:
             journal.append(self._store, self._system, OUTCOMES, rows, name)
         self._written, self._since_write = len(self.rows), stopwatch()
 
-    def _row(self, outcome: Outcome) -> Row:
+    def _row(self, outcome: Outcome, at: str) -> Row:
         return {
             "run_id": self._run_id,
             "database": self._database,
@@ -168,7 +169,7 @@ class Diary:
             "size_bytes": outcome.step.size_bytes,
             "seconds": round(outcome.seconds, 6),
             "changed": outcome.changed,
-            "at": iso(utc_now()),
+            "at": at,
         }
 
 
