@@ -21,7 +21,7 @@ SECRET = "planted-literal-7f3a"
 @pytest.fixture
 def long_query(shop, system):
     """A session that is at one statement with a secret in it for a while already; it."""
-    with busy_with(shop, f"SELECT pg_sleep(60), '{SECRET}' /* ticket {SECRET} */") as found:
+    with busy_with(shop, f"SELECT pg_sleep(600), '{SECRET}' /* ticket {SECRET} */") as found:
         yield found
 
 

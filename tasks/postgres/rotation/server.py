@@ -145,8 +145,9 @@ class RoleServer:
 
     def sessions(self) -> list[RoleSession]:
         """The sessions that the role has now."""
+        bound = {**self._who, "own": self._application}
         with self._admin_session() as session:
-            rows = cast(list[tuple[Any, ...]], session.execute(queries.load("rotation/sessions"), self._who).fetchall())
+            rows = cast(list[tuple[Any, ...]], session.execute(queries.load("rotation/sessions"), bound).fetchall())
         return [RoleSession.model_validate(dict(zip(RoleSession.model_fields, row, strict=True))) for row in rows]
 
     @property
