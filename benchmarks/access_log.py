@@ -35,9 +35,10 @@ def review_json(folder: Path) -> Cost:
 
 
 def read(folder: Path, name: str = "access.log") -> Cost:
-    """What anybody would write: for line in file, counting."""
-    path = _write(folder / "access" / name, as_json=name.endswith(".json"))
-    return engine({"work": "read_lines", "path": str(path), "lines": LINES})
+    """What anybody would write: for line in file, counting; one in JSON is parsed, for it tells nothing otherwise."""
+    as_json = name.endswith(".json")
+    path = _write(folder / "access" / name, as_json=as_json)
+    return engine({"work": "read_lines", "path": str(path), "as_json": as_json, "lines": LINES})
 
 
 def _review(pattern: Path | str, lines: int) -> Cost:

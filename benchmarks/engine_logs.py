@@ -1,5 +1,6 @@
 """The review of an access log and a plain read of it, as `benchmarks.engine` runs them."""
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ def review_log(job: dict[str, Any]) -> str:
 
 
 def read_lines(job: dict[str, Any]) -> str:
-    """The lines of the file, counted one by one. Raises RuntimeError when one is missing."""
-    number = 0
+    """The lines of the file, counted one by one and parsed as JSON or not. Raises RuntimeError when one is missing."""
+    number, parse = 0, json.loads if job["as_json"] else None
     with Path(job["path"]).open(encoding="utf-8") as file:
-        for _ in file:
+        for line in file:
             number += 1
+            if parse:
+                parse(line)
     if number != job["lines"]:
         raise RuntimeError(f"{number} lines of {job['lines']} were read")
     return f"{number} lines"
