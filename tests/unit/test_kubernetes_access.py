@@ -5,17 +5,12 @@ import pytest
 from tasks.base.capacity import Cluster
 from tasks.base.findings import ScanState, Severity
 from tasks.platform.access import audit, look
-from tests.unit.kubernetes_api import FakeCluster
-
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-KINDS = ("clusterroles", "roles", "clusterrolebindings", "rolebindings")
+from tests.unit.kubernetes_api import KINDS, RBAC, without_roles
 
 
 @pytest.fixture
 def api():
-    cluster = FakeCluster()
-    for kind in KINDS:
-        cluster.put(f"{RBAC}/{kind}", [])
+    cluster = without_roles()
     yield cluster
     cluster.close()
 

@@ -10,13 +10,11 @@ from deployments.demo.certificates import make
 from deployments.wider_checks import check
 from tasks.base.system import System
 from tasks.base.words import Verdict
-from tests.unit.kubernetes_api import FakeCluster
+from tests.unit.kubernetes_api import RBAC, without_roles
 from tests.unit.programs import Programs
 from tests.unit.test_prometheus_answers import faulty
 from tests.unit.tls import serving, tls
 
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-KINDS = ("clusterroles", "roles", "clusterrolebindings", "rolebindings")
 CLOSED = "http://127.0.0.1:1"
 
 
@@ -33,9 +31,7 @@ def checked(tmp_path, **sections):
 
 @pytest.fixture
 def api():
-    cluster = FakeCluster()
-    for kind in KINDS:
-        cluster.put(f"{RBAC}/{kind}", [])
+    cluster = without_roles()
     yield cluster
     cluster.close()
 
