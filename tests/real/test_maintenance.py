@@ -12,7 +12,7 @@ from tasks.base.errors import NightshiftError
 from tasks.base.words import Verdict
 from tasks.report.publish import report_prefix
 from tests.real.conftest import write_system
-from tests.real.upkeep import holding, size
+from tests.real.upkeep import holding, size, vacuum
 
 # What the catalogs hold beside the plan may be worth knowing.
 WELL = (Verdict.OK, Verdict.INFO)
@@ -86,7 +86,7 @@ def leftovers(session):
 
 
 def test_what_a_dead_rebuild_left_is_removed(bloated, shop):
-    bloated.execute("VACUUM worn")
+    vacuum(bloated, "worn")
     with holding(shop), psycopg.connect(shop, autocommit=True) as builder:
         builder.execute("SET lock_timeout = '300ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
@@ -142,7 +142,7 @@ def test_without_pgstattuple_nothing_is_rebuilt_and_the_command_is_named(bloated
 
 
 def test_a_fresh_table_is_never_rebuilt_whatever_its_statistics_say(bloated):
-    bloated.execute("VACUUM ANALYZE worn")
+    vacuum(bloated, "worn")
     bloated.execute("REINDEX TABLE worn")
     bloated.execute("UPDATE pg_class SET reltuples = 10 WHERE relname = 'worn_word'")
     assert rows(maintain(), "reindex") == {}

@@ -17,7 +17,7 @@ from tasks.postgres.review.settings import SETTINGS_HEADER
 from tests.real.conftest import write_system
 from tests.real.reviewing import artifacts, deadlock, listed, look_up, review, stored, told
 from tests.real.servers import own_server
-from tests.real.upkeep import holding, wait_until
+from tests.real.upkeep import holding, vacuum, wait_until
 
 POLICY = {
     "minimum_calls": 5,
@@ -221,8 +221,7 @@ def test_a_very_large_table_that_grows_and_shrinks_by_time_is_advised_to_be_part
         )
     for day in ("2026-01-03", "2026-01-05"):
         busy.execute("DELETE FROM log WHERE at < %s::timestamptz", (day,))
-    busy.execute("VACUUM ANALYZE")
-    busy.execute("SELECT pg_stat_force_next_flush()")
+    vacuum(busy, "log", "shuffled")
     found = {check.target: check for check in told(review(), "partition advice")}
     advised = found["shop public.log"]
     assert advised.next_command == (

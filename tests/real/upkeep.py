@@ -171,9 +171,26 @@ def make_worn(session, name, rows=20_000, *, index="(word)", dead=False, fillfac
         session.execute(f"CREATE INDEX {name}_word ON {name} {index}")
     session.execute(f"ANALYZE {name}")
     session.execute(f"DELETE FROM {name} WHERE id % 5 <> 0")
-    session.execute("SELECT pg_stat_force_next_flush()")
-    if not dead:
-        session.execute(f"VACUUM ANALYZE {name}")
+    if dead:
+        session.execute("SELECT pg_stat_force_next_flush()")
+    else:
+        vacuum(session, name)
+
+
+def vacuum(session, *names):
+    """Vacuum and analyze tables until nothing dead is left: while anybody has a snapshot, autovacuum too, rows stay."""
+    tables = "(SELECT unnest(%(names)s::regclass[]))"
+    count = (
+        "SELECT sum(pg_stat_get_dead_tuples(oid)) FROM pg_class "
+        f"WHERE oid IN {tables} OR oid IN (SELECT reltoastrelid FROM pg_class WHERE oid IN {tables})"
+    )
+
+    def clean():
+        session.execute("SELECT pg_stat_force_next_flush()")
+        session.execute(f"VACUUM (ANALYZE) {', '.join(names)}")
+        return not session.execute(count, {"names": list(names)}).fetchone()[0]
+
+    wait_until(clean)
 
 
 def size(session, name):

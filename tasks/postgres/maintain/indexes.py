@@ -122,6 +122,8 @@ def _judged(
         return Outcome(step=step, verdict=verdict, message=f"{message}{left and '; '}{left}", seconds=seconds)
     stopping.raise_if_stopped()
     row = _state(session, index)
+    if row is None and not left:
+        return Outcome(step=step, verdict=Verdict.INFO, message="was rebuilt, and is gone since", seconds=seconds)
     if row is None or not row[2] or left:
         message = left or "is not valid after its rebuild; look at the server's log"
         return Outcome(step=step, verdict=Verdict.FAIL, message=message, seconds=seconds)

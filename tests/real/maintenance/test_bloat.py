@@ -16,7 +16,7 @@ from tasks.base.words import Verdict
 from tasks.postgres.maintain import database
 from tasks.postgres.maintain.database import Job
 from tasks.repository.local import LocalStore
-from tests.real.upkeep import SMALL, size
+from tests.real.upkeep import SMALL, size, vacuum
 
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
 POLICY = MaintenancePolicy(**SMALL)
@@ -181,8 +181,7 @@ def grant_again(server):
 def wear(session):
     for table in ("kinds", "roomy", "toasted", "parted"):
         session.execute(f"DELETE FROM {table} WHERE id % 10 NOT IN (0, 1, 2, 5)")
-    session.execute("SELECT pg_stat_force_next_flush()")
-    session.execute("VACUUM (ANALYZE) kinds, roomy, toasted, parted_low, parted_high")
+    vacuum(session, "kinds", "roomy", "toasted", "parted_low", "parted_high")
 
 
 def test_every_kind_that_is_worn_is_rebuilt_to_the_size_of_a_fresh_build_and_then_left_alone(server, figures, job):

@@ -17,7 +17,7 @@ from tasks.postgres.maintain.history import Diary, Rates, read_outcomes
 from tasks.postgres.maintain.plan import Action
 from tasks.postgres.maintain.rest import Rest
 from tasks.repository.local import LocalStore
-from tests.real.upkeep import holding, wait_until
+from tests.real.upkeep import holding, vacuum, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
 POLICY = MaintenancePolicy(dead_rows=50, changed_rows=50, index_bytes=100_000)
@@ -102,7 +102,7 @@ def test_a_stop_in_the_middle_of_a_rebuild_leaves_no_half_built_index(session, s
     session.execute("CREATE TABLE worn (id bigint PRIMARY KEY) WITH (autovacuum_enabled = off)")
     session.execute("INSERT INTO worn SELECT generate_series(1, 60000)")
     session.execute("DELETE FROM worn WHERE id % 5 <> 0")
-    session.execute("VACUUM ANALYZE worn")
+    vacuum(session, "worn")
     planned = planned_for(shop)
     planned = planned.model_copy(
         update={"steps": tuple(step for step in planned.steps if step.action is Action.REINDEX and "worn" in step.name)}
@@ -137,7 +137,7 @@ def leftovers(session):
 def test_an_index_that_is_being_rebuilt_by_somebody_keeps_no_inspection_waiting(session, shop):
     session.execute("CREATE TABLE held (id bigint PRIMARY KEY)")
     session.execute("INSERT INTO held SELECT generate_series(1, 20000)")
-    session.execute("VACUUM ANALYZE held")
+    vacuum(session, "held")
     with holding(shop, "REINDEX INDEX held_pkey"):
         inspection = planned_for(shop, MaintenancePolicy()).inspection
     (held,) = [index for index in inspection.indexes if index.name == "held_pkey"]
@@ -171,7 +171,7 @@ def test_a_table_that_is_mostly_air_is_measured_and_told_and_a_full_one_is_clear
         )
         session.execute(f"INSERT INTO {name} SELECT n, md5(n::text) FROM generate_series(1, 20000) n")
     session.execute("DELETE FROM airy WHERE id % 10 <> 0")
-    session.execute("VACUUM ANALYZE")
+    vacuum(session, "airy", "dense", "half")
     planned = planned_for(shop, MaintenancePolicy(table_bytes=500_000))
     known = {table.name: planned.table_bloat.get(table.oid) for table in planned.inspection.tables}
     assert (known["airy"].trust, round(known["airy"].waste_share, 1)) == ("measured", 0.9)
@@ -195,19 +195,19 @@ def test_a_table_is_cleared_by_its_size_per_row_since_it_was_measured_and_measur
     # Of no use for an estimate, so that it is measured.
     session.execute("ALTER TABLE wide ALTER word SET STATISTICS 0")
     session.execute("DELETE FROM wide WHERE id % 2 = 0")
-    session.execute("VACUUM ANALYZE wide")
+    vacuum(session, "wide")
     assert bloat() == ("measured", "pgstattuple_approx", 0.5)
     session.execute("INSERT INTO wide SELECT n, repeat('x', 1200) FROM generate_series(1, 700) n")
-    session.execute("VACUUM ANALYZE wide")
+    vacuum(session, "wide")
     assert bloat() == ("high", "size per row against the measurement", 0.2)
     session.execute("DELETE FROM wide WHERE id % 7 <> 0")
-    session.execute("VACUUM ANALYZE wide")
+    vacuum(session, "wide")
     assert bloat() == ("measured", "pgstattuple_approx", 0.9)
     session.execute("CREATE TABLE other AS SELECT * FROM wide")
     session.execute("DROP TABLE wide")
     session.execute("ALTER TABLE other RENAME TO wide")
     session.execute("INSERT INTO wide SELECT n, repeat('y', 1200) FROM generate_series(1, 2000) n")
-    session.execute("VACUUM ANALYZE wide")
+    vacuum(session, "wide")
     # Another of the same name inherits nothing.
     assert bloat()[1] != "size per row against the measurement"
 
