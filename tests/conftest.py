@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from deployments.demo.servers import free_port
 from tasks.base import stopping
@@ -33,8 +33,11 @@ os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{PREFECT_PORT}/api"
 os.environ["XDG_CACHE_HOME"] = str((FOLDER.parent if IS_WORKER else FOLDER) / "cache")
 (FOLDER / "prefect").mkdir(mode=0o700)
 
-# How long an example takes is a matter of the machine.
-settings.register_profile("nightshift", deadline=None)
+# How long an example takes is a matter of the machine. And what passed once passes again: the same examples every time;
+# others are looked for by hand, with --hypothesis-profile=search and, when wanted, --hypothesis-seed.
+_PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("nightshift", derandomize=True, **_PATIENT)
+settings.register_profile("search", max_examples=1000, **_PATIENT)
 settings.load_profile("nightshift")
 
 

@@ -1,10 +1,9 @@
 """A local server that answers with the shapes of the Kubernetes API, and its kubeconfig."""
 
 import json
-import time
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
@@ -24,12 +23,14 @@ class FakeCluster:
         self.logs: dict[tuple[str, str, bool], list[tuple[str, str]]] = {}
         self.faults: dict[str, object] = {}
         self.requests: list[tuple[str, dict[str, list[str]]]] = []
+        self.over = Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         Thread(target=self._server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def close(self):
+        self.over.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -65,7 +66,9 @@ class FakeCluster:
             return fault, _status(fault, "a reason")
         if path.endswith("/log"):
             return self._log(path, query)
-        items = [item for item in self.items[path] if _fits(json.loads(item), query.get("labelSelector", [""])[0])]
+        selector, items = query.get("labelSelector", [""])[0], self.items[path]
+        if selector:
+            items = [item for item in items if _fits(json.loads(item), selector)]
         start, limit = int(query.get("continue", ["0"])[0]), int(query["limit"][0])
         end = start + limit
         more = str(end) if end < len(items) else ""
@@ -95,7 +98,7 @@ def without_roles() -> FakeCluster:
 def _fits(item, selector):
     """Whether its labels are those of a selector such as app=web."""
     name, _, value = selector.partition("=")
-    return not selector or item["metadata"].get("labels", {}).get(name) == value
+    return item["metadata"].get("labels", {}).get(name) == value
 
 
 def _status(code, message):
@@ -114,7 +117,7 @@ def _handler(cluster):
                 status, body = cluster.answer(parts.path, parse_qs(parts.query))
             fault = cluster.faults.get(parts.path)
             if fault == "hangs":
-                time.sleep(8)
+                cluster.over.wait(200)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -122,7 +125,7 @@ def _handler(cluster):
             if fault == "drips":
                 for byte in body[:80]:
                     self.wfile.write(bytes([byte]))
-                    time.sleep(0.1)
+                    cluster.over.wait(2)
             self.wfile.write(body[: len(body) // 2] if fault == "cuts" else body)
             if fault == "cuts":
                 self.close_connection = True

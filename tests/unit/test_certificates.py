@@ -29,7 +29,7 @@ def trusted(tmp_path_factory):
 
 def looked(trusted, talk, **asked):
     """What the check of a server says; its policy trusts the test's own authority only beside the host's."""
-    limit = asked.pop("deadline_seconds", 10)
+    limit = asked.pop("deadline_seconds", 60)
     with serving(talk) as port:
         endpoint = Endpoint(host="127.0.0.1", port=port, **{"server_name": NAME, **asked})
         policy = CertificatePolicy(endpoints=(endpoint,), authorities=(trusted,), deadline_seconds=limit)
@@ -133,9 +133,9 @@ def test_a_server_that_speaks_only_old_tls_is_seen_and_told(trusted, tmp_path):
 def test_a_server_that_hangs_in_the_handshake_is_left_within_the_deadline(trusted):
     held = Event()
     elapsed = stopwatch()
-    scan = looked(trusted, lambda _: held.wait(20), deadline_seconds=0.5)
+    scan = looked(trusted, lambda _: held.wait(200), deadline_seconds=0.5)
     held.set()
-    assert elapsed() < 10, "it waited for the server and not for its deadline"
+    assert elapsed() < 100, "it waited for the server and not for its deadline"
     assert_unknown(scan, "showed no certificate within 0.5 s")
 
 

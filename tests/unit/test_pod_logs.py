@@ -47,7 +47,7 @@ def system_of(source, folder, kubeconfig="/nonexistent"):
             "name": "acme",
             "databases": [{"name": "shop", "dsn": "service=shop"}],
             "repository": {"url": f"file://{folder}/repository"},
-            "capacity": {"clusters": [{"name": "main", "kubeconfig": str(kubeconfig), "deadline_seconds": 3}]},
+            "capacity": {"clusters": [{"name": "main", "kubeconfig": str(kubeconfig), "deadline_seconds": 100}]},
             "log_review": {"sources": [source]},
         }
     )

@@ -87,7 +87,8 @@ def test_an_answer_that_is_none_is_told_as_what_it_is(answer, error, said):
     seconds = 0.5 if "within" in said else 30
     with faulty(answer) as (url, asked), pytest.raises(error, match=said):
         ask(url, deadline_seconds=seconds)
-    assert len(asked) == 1 or answer[0] == 503
+    # A slow machine may have come to the deadline before the server was at it.
+    assert len(asked) == 1 or answer[0] == 503 or ("within" in said and not asked)
 
 
 def test_a_server_that_is_not_there_is_told(monkeypatch):

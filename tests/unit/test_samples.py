@@ -80,7 +80,7 @@ def test_two_hosts_at_once_lose_nothing(store):
     def write(host):
         gate.wait()
         for number in range(10):
-            keep(store, NOON, one(number, f"{host}.{number}"))
+            keep(store, NOON, one(number, f"{host}.{number}"), run=f"0000000{host}")
 
     threads = [threading.Thread(target=write, args=(host,)) for host in range(4)]
     for thread in threads:
