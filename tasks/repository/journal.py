@@ -15,6 +15,8 @@ Row = dict[str, Any]
 _SUFFIX = ".jsonl"
 _TRIES = 5
 _LINES_AT_ONCE = 1000
+# json.dumps makes an encoder for each row when keys are sorted, which takes as long as the row.
+_ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 def append(store: Store, system: str, stream: str, rows: Sequence[Row], run_id: str) -> str:
@@ -102,7 +104,7 @@ def _folder(system: str, stream: str) -> str:
 
 
 def _lines(rows: Sequence[Row]) -> bytes:
-    return b"".join(json.dumps(row, sort_keys=True).encode() + b"\n" for row in rows)
+    return b"".join(_ENCODER.encode(row).encode() + b"\n" for row in rows)
 
 
 def _read(store: Store, key: str) -> Iterator[Row]:

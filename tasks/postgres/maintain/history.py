@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field
 
@@ -40,7 +40,7 @@ class Outcome(Frozen):
     changed: bool = Field(default=True, description="False when it was looked at and left as it is")
 
 
-class Expectation(Frozen):
+class Expectation(NamedTuple):
     """How long a step will take, and how that is known."""
 
     seconds: float
