@@ -21,12 +21,17 @@ _MOST_BYTES = 128 * 1024**2
 def _cut_after(seconds: float) -> Iterator[Callable[[str, dict[str, Any]], None]]:
     """Cut the block's connection after that time; httpx' own timeouts begin anew with every byte that drips in."""
     opened: list[socket.socket] = []
+    over = threading.Event()
 
     def trace(event: str, about: dict[str, Any]) -> None:
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             opened.append(about["return_value"].get_extra_info("socket"))
+            if over.is_set():
+                # It took as long to open: nobody comes any more to cut it.
+                cut()
 
     def cut() -> None:
+        over.set()
         for one in opened:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)

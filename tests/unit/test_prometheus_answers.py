@@ -4,15 +4,19 @@ import json
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from socket import socketpair
+from threading import Event, Thread, Timer
+from threading import enumerate as enumerate_threads
 
 import numpy as np
 import pytest
+from httpcore._backends.sync import SyncStream
 from pydantic import ValidationError
 
 from tasks.base.errors import RefusedError, ToolFailedError, UnreachableError
 from tasks.base.prometheus import PrometheusPolicy, Ready, Trend
 from tasks.prometheus.client import range_query
+from tasks.prometheus.http import _cut_after
 from tasks.prometheus.trends import expression, review_trends
 
 UNTIL = datetime(2026, 11, 21, tzinfo=UTC)
@@ -89,6 +93,16 @@ def test_an_answer_that_is_none_is_told_as_what_it_is(answer, error, said):
         ask(url, deadline_seconds=seconds)
     # A slow machine may have come to the deadline before the server was at it.
     assert len(asked) == 1 or answer[0] == 503 or ("within" in said and not asked)
+
+
+def test_a_connection_that_opens_when_the_time_is_over_is_cut_at_once():
+    ours, theirs = socketpair()
+    with ours, theirs, _cut_after(0) as trace:
+        for timer in [thread for thread in enumerate_threads() if isinstance(thread, Timer)]:
+            timer.join(60)
+        trace("connection.connect_tcp.complete", {"return_value": SyncStream(ours)})
+        theirs.settimeout(5)
+        assert theirs.recv(1) == b""
 
 
 def test_a_server_that_is_not_there_is_told(monkeypatch):
