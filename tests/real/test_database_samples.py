@@ -34,6 +34,7 @@ def filled(postgres):
             """
         )
         connection.execute("SELECT pg_create_physical_replication_slot('standby', true)")
+        connection.execute("SELECT pg_stat_force_next_flush()")
     yield postgres.dsn("filled")
     with psycopg.connect(postgres.dsn("filled"), autocommit=True) as connection:
         connection.execute("SELECT pg_drop_replication_slot('standby')")

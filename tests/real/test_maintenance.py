@@ -12,7 +12,7 @@ from tasks.base.errors import NightshiftError
 from tasks.base.words import Verdict
 from tasks.report.publish import report_prefix
 from tests.real.conftest import write_system
-from tests.real.upkeep import holding, size, vacuum
+from tests.real.upkeep import holding, settle, size, vacuum
 
 # What the catalogs hold beside the plan may be worth knowing.
 WELL = (Verdict.OK, Verdict.INFO)
@@ -46,7 +46,7 @@ def bloated(system, shop, identity, tmp_path):
         session.execute("SELECT pg_stat_force_next_flush()")
         session.execute("VACUUM (SKIP_LOCKED, ANALYZE) worn, kept")
         session.execute("DELETE FROM worn WHERE id % 5 <> 0")
-        session.execute("SELECT pg_stat_force_next_flush()")
+        settle(session)
         yield session
 
 

@@ -14,6 +14,7 @@ from tasks.base.errors import NightshiftError
 from tasks.base.words import Verdict
 from tasks.repository import journal
 from tasks.repository.local import LocalStore
+from tests.real.upkeep import wait_until
 
 SECRET = "planted-literal-7f3a"
 
@@ -27,7 +28,7 @@ def long_query(shop, system):
 
 @contextmanager
 def busy_with(dsn, statement, settings=""):
-    """A session that is at that statement for 0.7 s when the block begins, and the error that ended it."""
+    """A session that is at that statement for longer than the limit when the block begins; what ended it, an error."""
     errors = []
     with psycopg.connect(dsn, autocommit=True, application_name="reporting", options=settings) as session:
 
@@ -39,10 +40,22 @@ def busy_with(dsn, statement, settings=""):
 
         thread = threading.Thread(target=work)
         thread.start()
-        time.sleep(0.7)
+        wait_until(lambda: is_long(dsn, session))
         yield session, errors
         session.cancel()
         thread.join()
+
+
+def is_long(dsn, session, waiting=0):
+    """Whether it is at its statement or in its transaction for longer than the limit, and so many wait for it."""
+    query = (
+        "SELECT least(query_start, xact_start) < clock_timestamp() - interval '0.35 s' AND state <> 'idle' "
+        "AND (SELECT count(*) = %s FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))) "
+        "FROM pg_stat_activity WHERE pid = %s"
+    )
+    pid = session.info.backend_pid
+    with psycopg.connect(dsn) as looker:
+        return looker.execute(query, (waiting, pid, pid)).fetchone()[0]
 
 
 def end(**parameters):
@@ -66,7 +79,7 @@ def test_a_named_one_is_shown_first_and_then_ended_and_that_is_written_down(long
     assert long_query[1] == []
     result = end(pids=[pid], dry_run=False)
     assert result.verdict in (Verdict.OK, Verdict.INFO)
-    assert isinstance(long_query[1][0], psycopg.errors.QueryCanceled)
+    assert isinstance(wait_until(lambda: long_query[1])[0], psycopg.errors.QueryCanceled)
     (row,) = journal.fold(LocalStore(str(system)), "acme", "terminations", ("pid",))
     assert (row["asked_by"], row["how"], row["pid"], row["ended"]) == (
         "maria", "cancel", pid, "its statement ended, the session is idle",
@@ -136,7 +149,7 @@ def test_what_waits_for_it_is_named(shop, system):
         holder.execute("LOCK TABLE held")
         thread = threading.Thread(target=lambda: waiter.execute("SELECT * FROM held"))
         thread.start()
-        time.sleep(0.7)
+        wait_until(lambda: is_long(shop, holder, waiting=1))
         result = end()
         target = f"shop session {holder.info.backend_pid}"
         holder.rollback()

@@ -19,10 +19,10 @@ from tests.real.servers import own_server
 
 # Small enough that an index of 20,000 rows matters.
 SMALL = {"index_bytes": 100_000, "connections": 1, "disk_bytes": 10**15}
-_SEEN_SECONDS, _GO_ON_SECONDS = 30, 60
+_SEEN_SECONDS, _GO_ON_SECONDS = 120, 100
 _OURS = "FROM pg_stat_activity WHERE starts_with(application_name, 'nightshift:maintenance:')"
 # Who is in the way goes by itself: what waits for it in place of ending then fails its test, and does not hang it.
-FOR_A_WHILE = "-c idle_in_transaction_session_timeout=60s"
+FOR_A_WHILE = "-c idle_in_transaction_session_timeout=120s"
 _RECIPIENT = str(pyrage.x25519.Identity.generate().to_public())
 
 
@@ -65,6 +65,20 @@ def session(dsn, policy):
         yield session
 
 
+@contextlib.contextmanager
+def autovacuum(session):
+    """While the block runs the server has an autovacuum, which comes every second; none is left at work behind it."""
+    at_work = "SELECT FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'"
+    session.execute("ALTER SYSTEM SET autovacuum = on")
+    session.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        session.execute("ALTER SYSTEM RESET autovacuum")
+        session.execute("SELECT pg_reload_conf()")
+        wait_until(lambda: not session.execute(at_work).rowcount)
+
+
 def maintain(until=None, minutes=30):
     """One run on the system 'acme', inside `until` or for so many minutes; its checks, and its rows by step.
 
@@ -83,16 +97,19 @@ class HostClock:
     """What the product reads as the host's clock; it goes on from where it is set."""
 
     def __init__(self):
-        self._ahead = timedelta()
+        self._ahead, self._still = timedelta(), None
 
     def now(self, zone=None):
-        return datetime.now(zone) + self._ahead
+        return (self._still or datetime.now(UTC)).astimezone(zone) + self._ahead
 
     def set(self, moment):
         self._ahead = datetime.fromisoformat(moment).replace(tzinfo=UTC) - datetime.now(UTC)
 
     def forward(self, **much):
         self._ahead += timedelta(**much)
+
+    def stand_still(self):
+        self._still = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -139,6 +156,12 @@ def working(session, statement):
     return session.execute(query, (statement,)).fetchone()[0]
 
 
+def at_snapshots(session):
+    """Whether a rebuild has built its index and waits for older snapshots, for none that begins from now on."""
+    waiting = "wait_event_type = 'Lock' AND wait_event = 'virtualxid' AND query LIKE 'REINDEX%'"
+    return session.execute(f"SELECT EXISTS (SELECT {_OURS} AND {waiting})").fetchone()[0]
+
+
 def wait_until(seen):
     """Ask until it is so; it fails when that takes too long for any machine."""
     until = time.monotonic() + _SEEN_SECONDS
@@ -150,7 +173,7 @@ def wait_until(seen):
 
 @contextlib.contextmanager
 def holding(dsn, statement="SELECT 1", **options):
-    """A session in the middle of a transaction whose snapshot stays, for a minute at most."""
+    """A session in the middle of a transaction whose snapshot stays, for two minutes at most."""
     with psycopg.connect(dsn, options=FOR_A_WHILE, **options) as holder:
         holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         holder.execute(statement)
@@ -172,9 +195,20 @@ def make_worn(session, name, rows=20_000, *, index="(word)", dead=False, fillfac
     session.execute(f"ANALYZE {name}")
     session.execute(f"DELETE FROM {name} WHERE id % 5 <> 0")
     if dead:
-        session.execute("SELECT pg_stat_force_next_flush()")
+        settle(session)
     else:
         vacuum(session, name)
+
+
+def settle(session):
+    """Wait until what was deleted is counted, and can be vacuumed: nobody has a snapshot from before."""
+    session.execute("SELECT pg_stat_force_next_flush()")
+    (now,) = session.execute("SELECT txid_current()").fetchone()
+    older = (
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND backend_xmin::text::bigint < %s"
+    )
+    wait_until(lambda: not session.execute(older, (now,)).rowcount)
 
 
 def vacuum(session, *names):

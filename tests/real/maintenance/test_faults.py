@@ -13,7 +13,8 @@ import pytest
 from tasks.base.clock import utc_now
 from tasks.base.errors import NightshiftError
 from tasks.base.maintenance import Opening, Window, opening
-from tests.real.upkeep import holding, left, maintain, make_worn, meanwhile, size, vacuum, wait_until
+from tasks.postgres.maintain import database
+from tests.real.upkeep import at_snapshots, holding, left, maintain, make_worn, meanwhile, size, vacuum, wait_until
 
 # The runs are outside of Prefect, which says so of each line that they log.
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
@@ -67,19 +68,30 @@ def make_slow(session, name):
     make_worn(session, name, index="(slow(word))")
 
 
-def test_a_leftover_that_cannot_be_dropped_yet_is_not_waited_for_behind_the_windows_end(session, dsn):
+def test_a_leftover_that_cannot_be_dropped_yet_is_not_waited_for_behind_the_windows_end(
+    session, dsn, host_clock, monkeypatch
+):
     make_worn(session, "worn")
     with holding(dsn):
         session.execute("SET lock_timeout = '200ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             session.execute("REINDEX INDEX CONCURRENTLY worn_word")
-    end = utc_now() + timedelta(seconds=4)
-    with holding(dsn, "SELECT FROM worn LIMIT 1"):
+    end, do = utc_now() + timedelta(minutes=30), database.carry_out
+
+    def carry_out(*arguments):
+        host_clock.stand_still()
+        host_clock.forward(seconds=(end - utc_now()).total_seconds() - 2)
+        return do(*arguments)
+
+    # However long the plan took: when the drop begins, two seconds of the window are left, and behind it none.
+    over = meanwhile(dsn, "DROP INDEX%", lambda _: host_clock.forward(minutes=1))
+    with holding(dsn, "SELECT FROM worn LIMIT 1"), monkeypatch.context() as patch, over:
+        patch.setattr(database, "carry_out", carry_out)
         _, rows = maintain(Opening(start=utc_now(), end=end))
-    # By itself it would wait for a minute.
-    assert utc_now() < end + timedelta(seconds=25)
     row = rows["drop leftover worn_word_ccnew"]
     assert row["verdict"] == "WARN"
+    # By itself it would wait for a minute.
+    assert row["seconds"] < 50
     assert "waits for an old transaction; later: DROP INDEX CONCURRENTLY" in row["message"]
     _, rows = maintain()
     assert rows["drop leftover worn_word_ccnew"]["verdict"] == "OK"
@@ -152,6 +164,7 @@ def test_who_drops_a_table_during_its_rebuild_is_given_way_to_and_the_rest_goes_
     with holding(dsn, "SELECT 1") as holder:
 
         def drop(other):
+            wait_until(lambda: at_snapshots(other))
             other.execute("DROP TABLE first")
             holder.rollback()
 
@@ -169,6 +182,7 @@ def test_a_table_dropped_at_the_end_of_its_rebuild_is_no_damage(session, dsn, po
     with holding(dsn) as holder, psycopg.connect(dsn, autocommit=True) as other, ThreadPoolExecutor() as pool:
 
         def drop_and_let_go(watcher):
+            wait_until(lambda: at_snapshots(watcher))
             pool.submit(other.execute, "DROP TABLE worn")
             waiting = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
             wait_until(lambda: watcher.execute(waiting, (other.info.backend_pid,)).fetchone()[0])
@@ -212,7 +226,8 @@ def test_what_a_run_calls_done_is_on_the_servers_disk_when_it_ends(session, poli
 def test_a_server_restart_during_a_rebuild_is_told_and_the_next_run_does_the_rest(session, dsn, server):
     make_worn(session, "worn")
 
-    def restart(_):
+    def restart(watcher):
+        wait_until(lambda: at_snapshots(watcher))
         arguments = ("restart", "--mode=immediate", "--wait", "--silent", f"--pgdata={server.data}", "--log=/dev/null")
         subprocess.run([server.binaries / "pg_ctl", *arguments], check=True, user=server.run_as, cwd=server.folder)
 
@@ -250,7 +265,7 @@ def test_a_window_in_which_the_clock_goes_back_stays_open_over_the_doubled_hour(
     policy(vacuum_cost_delay_ms=10, vacuum_cost_limit=50)
     host_clock.set("2026-10-25 00:59:59")  # 02:59:59 for the first time
     until = opening([NIGHT], utc_now(), "UTC")
-    with meanwhile(dsn, "VACUUM%worn%", lambda _: host_clock.set("2026-10-25 01:59:30")):
+    with meanwhile(dsn, "VACUUM%worn%", lambda _: host_clock.set("2026-10-25 01:55:00")):
         _, rows = maintain(until)
     assert {row["verdict"] for row in rows.values()} == {"OK"}, rows
     assert "before" in rows["reindex worn_word"]["message"]

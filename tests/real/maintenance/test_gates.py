@@ -14,7 +14,7 @@ from tasks.postgres.lock import database_lock
 from tasks.postgres.maintain import database as maintenance
 from tasks.postgres.maintain.database import Job
 from tests.real.servers import standby_of
-from tests.real.upkeep import holding, left, maintain, make_worn, meanwhile, size, wait_until
+from tests.real.upkeep import autovacuum, holding, left, maintain, make_worn, meanwhile, size, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'nightshift")
 SLOT = "SELECT pg_create_physical_replication_slot('far_behind', true)"
@@ -25,7 +25,13 @@ def worn(session):
     """A table with one index to be rebuilt; the session."""
     make_worn(session, "worn", index="")
     yield session
-    session.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
+
+    def without_slots():
+        session.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
+        return not session.execute("SELECT FROM pg_replication_slots").rowcount
+
+    # The server takes a moment to see that a standby went.
+    wait_until(without_slots)
 
 
 def rebuilt():
@@ -95,7 +101,7 @@ def test_a_backup_that_holds_the_lock_is_named_and_nothing_is_done(worn, dsn, po
 
 
 def test_a_backup_that_holds_the_lock_is_waited_for_and_then_the_work_is_done(worn, dsn, policy):
-    policy(on_lock="wait", lock_wait_seconds=30)
+    policy(on_lock="wait", lock_wait_seconds=120)
     held, seen = (
         threading.Event(),
         "SELECT FROM pg_stat_activity WHERE application_name LIKE 'nightshift:maintenance:%'",
@@ -108,7 +114,7 @@ def test_a_backup_that_holds_the_lock_is_waited_for_and_then_the_work_is_done(wo
 
     thread = threading.Thread(target=backup)
     thread.start()
-    assert held.wait(30)
+    assert held.wait(120)
     row = rebuilt()
     thread.join()
     assert "before" in row["message"]
@@ -131,7 +137,7 @@ def test_a_wraparound_vacuum_that_comes_during_a_rebuild_is_given_way_to(worn, d
     policy(freeze_age_share=2)
     worn.execute("ALTER TABLE worn SET (autovacuum_freeze_max_age = 100000)")
     burn(worn, 95_000)
-    with holding(dsn), meanwhile(dsn, "REINDEX%", lambda other: burn(other, 10_000)):
+    with autovacuum(worn), holding(dsn), meanwhile(dsn, "REINDEX%", lambda other: burn(other, 10_000)):
         row = rebuilt()
     assert row["verdict"] == "WARN"
     assert "cancelled: autovacuum (to prevent wraparound) of the table" in row["message"]
@@ -141,7 +147,7 @@ def test_a_wraparound_vacuum_that_comes_during_a_rebuild_is_given_way_to(worn, d
 def test_a_wraparound_vacuum_that_waits_for_the_table_keeps_a_rebuild_from_beginning(worn, dsn, policy):
     policy(freeze_age_share=2)
     worn.execute("ALTER TABLE worn SET (autovacuum_freeze_max_age = 100000)")
-    with holding(dsn, "LOCK TABLE worn IN SHARE UPDATE EXCLUSIVE MODE"):
+    with autovacuum(worn), holding(dsn, "LOCK TABLE worn IN SHARE UPDATE EXCLUSIVE MODE"):
         burn(worn, 101_000)
         wait_until(
             lambda: worn.execute(
@@ -218,6 +224,8 @@ def test_a_standby_a_slot_and_a_prepared_transaction_that_hold_back_vacuum_are_n
         follower.execute("ALTER SYSTEM SET primary_slot_name = 'far_behind'")
         follower.execute("SELECT pg_reload_conf()")
         wait_until(lambda: worn.execute("SELECT 1 FROM pg_replication_slots WHERE xmin IS NOT NULL").fetchone())
+        without = "SELECT bool_and(backend_xmin IS NULL) FROM pg_stat_replication"
+        wait_until(lambda: worn.execute(without).fetchone()[0])
         burn(worn, 5)
         assert held_back_by()[1] == {
             "shop replication slot far_behind": "SELECT pg_drop_replication_slot('far_behind')"
