@@ -19,16 +19,21 @@ PREFECT_ENVIRONMENT = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOG
 
 
 def free_port(preferred: int = 0) -> int:
-    """The preferred loopback port when it is free, else any free one."""
-    for port in (preferred, 0):
+    """The preferred loopback port when it is free, else any free one.
+
+    Until this process ends, nobody else is given it by chance: a server has to make its folder before it listens.
+    """
+    for wanted in (preferred, 0):
         with socket.socket() as found:
             # A listener is still refused; what a server that has just ended left in TIME_WAIT is not.
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                found.bind(("127.0.0.1", port))
+                found.bind(("127.0.0.1", wanted))
             except OSError:
                 continue
-            return int(found.getsockname()[1])
+            port = int(found.getsockname()[1])
+            found.detach()  # held, not listened at: who asks for this very port, as all our servers do, gets it
+            return port
     raise UnreachableError("no free port on 127.0.0.1")
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pyrage
 import zstandard
-from prefect.logging.handlers import APILogHandler
+from prefect.logging.handlers import APILogWorker
 
 
 def planted(words=""):
@@ -57,7 +57,7 @@ def of_errors(errors):
 
 def of_prefect():
     """Every row of the server's database: logs, artifacts, runs, states, parameters, deployments, events; its log."""
-    APILogHandler().flush()
+    APILogWorker.drain_all(timeout=120)
     home = Path(os.environ["PREFECT_HOME"])
     with closing(sqlite3.connect(home / "prefect.db")) as database:
         rows = "\n".join(database.iterdump())

@@ -5,7 +5,7 @@ from datetime import timedelta
 import httpx
 import psycopg
 import pytest
-from prefect.logging.handlers import APILogHandler
+from prefect.logging.handlers import APILogWorker
 
 from flows.backup_verification import backup_verification
 from flows.database_backup import database_backup
@@ -27,9 +27,10 @@ def backup(system):
 
 
 def log_of_the_newest_run(prefect_url):
-    """What the UI shows as the log of the run that began last."""
-    APILogHandler().flush()
-    (run,) = asked(f"{prefect_url}/api/flow_runs/filter", sort="START_TIME_DESC", limit=1)
+    """What the UI shows as the log of the run that ended last; those that a schedule planned have not begun."""
+    APILogWorker.drain_all(timeout=120)
+    ended = {"state": {"type": {"any_": ["COMPLETED"]}}}
+    (run,) = asked(f"{prefect_url}/api/flow_runs/filter", flow_runs=ended, sort="END_TIME_DESC", limit=1)
     logs = asked(f"{prefect_url}/api/logs/filter", logs={"flow_run_id": {"any_": [run["id"]]}}, sort="TIMESTAMP_ASC")
     return [line["message"] for line in logs]
 

@@ -46,7 +46,7 @@ def test_a_second_backup_is_refused_by_the_name_of_the_first_which_ends_at_once_
         first.wait(END_SECONDS)
         print(f"ended after {time.monotonic() - started:.1f} s")
         assert own_processes() == []
-        wait_until(lambda: own_sessions(shop) == [], 2)
+        wait_until(lambda: own_sessions(shop) == [])
     said = log.read_text()
     assert first.returncode == 1
     assert said.splitlines()[-1].startswith("nightshift: the run was stopped; what it had begun was ended")

@@ -14,7 +14,7 @@ def nightshift(system):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
         return subprocess.run(
             [sys.executable, "-m", "deployments.cli", *arguments],
-            capture_output=True, text=True, env=environment, timeout=120, check=False,
+            capture_output=True, text=True, env=environment, timeout=250, check=False,
         )  # fmt: skip
 
     return run

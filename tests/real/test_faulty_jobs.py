@@ -125,7 +125,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(system, shop):
     # A limit on the size of files stands for the disk: the kernel answers alike, for any user and without a mount.
     with psycopg.connect(shop, autocommit=True) as connection:
         connection.execute("CREATE TABLE noise AS SELECT gen_random_uuid() FROM generate_series(1, 60000)")
-    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode != 0
     sentence = "cannot write acme/shop/logical/"
     assert sentence in done.stderr

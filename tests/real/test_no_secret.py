@@ -215,7 +215,7 @@ def a_run_that_crashes(hook):
         run = client.create_flow_run_from_deployment(there.id)
         client.set_flow_run_state(run.id, Running(), force=True)
         client.set_flow_run_state(run.id, Crashed(), force=True)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not any(" crashed; " in body for body in hook):
         assert time.monotonic() < until, "no message of the crashed run"
         time.sleep(0.2)

@@ -49,7 +49,7 @@ def test_what_was_put_is_read_listed_and_deleted(store):
     assert store.get("a/b/first") == b"changed"
     assert store.get("a/second") == b""
     assert store.stat("a/b/first").size_bytes == 7
-    assert abs(store.stat("a/b/first").modified_at - utc_now()) < timedelta(seconds=30)
+    assert abs(store.stat("a/b/first").modified_at - utc_now()) < timedelta(minutes=10)
     assert [(item.key, item.size_bytes) for item in store.list("a/")] == [("a/b/first", 7), ("a/second", 0)]
     store.delete("a/b/first")
     store.delete("a/b/first")

@@ -49,7 +49,7 @@ def enter(lines: list[str], folder: Path, server: LocalServer, **variables: str)
     ran = subprocess.run(
         ["bash", "-e", "-u", "-o", "pipefail", "-c", "\n".join(lines)],
         cwd=folder, env={"PATH": path, "HOME": str(folder), **place, **variables},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=250, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
     return ran.stdout + ran.stderr

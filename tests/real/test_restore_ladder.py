@@ -21,6 +21,7 @@ from tasks.postgres.backup.logical import back_up
 from tasks.postgres.restore.logical import prove
 from tasks.repository.local import LocalStore
 from tests.real.conftest import SAMPLE, load_shop, write_system
+from tests.real.ending import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +138,10 @@ def test_a_command_that_fails_is_quoted(climb):
 
 
 def test_a_command_that_does_not_end_is_ended(climb):
-    proof = climb(command=("sh", "-c", "sleep 600 & wait"), command_timeout_seconds=0.3)
+    sleep = ["sleep", f"600.{os.getpid()}"]  # no other process of this machine has it
+    proof = climb(command=("sh", "-c", f"{' '.join(sleep)} & wait"), command_timeout_seconds=0.3)
     assert said(proof, "command").startswith("FAIL sh did not end within 0.3 s and was ended")
-    assert [one for one in psutil.process_iter() if arguments_of(one) == ["sleep", "600"]] == []
+    assert [one for one in psutil.process_iter() if arguments_of(one) == sleep] == []
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_a_folder_that_cannot_hold_a_sandbox_is_named(climb, spool):
 
 def test_the_time_of_the_whole_test_ends_it_in_whatever_rung_it_is(climb):
     slow = SqlAssertion(name="slow", sql="SELECT pg_sleep(60)", expect="")
-    for limit in (0.5, 3, 6, 12, 24):
+    for limit in (0.5, 3, 6, 12, 24, 48):
         proof = climb(deadline_seconds=limit, assertions=(slow,))
         last = next(one for one in proof.rungs if one.verdict is Verdict.FAIL)
         assert last.message.startswith(f"the test was ended after {limit} s; raise restore_test.deadline_seconds"), last
@@ -223,6 +225,7 @@ def test_a_stop_says_nothing_of_the_backup_and_leaves_nothing(climb, rung):
     def stop(_, name):
         if name == rung:
             threading.Thread(target=stopping.stop_all).start()
+            wait_until(stopping.stop_requested)
 
     with pytest.raises(StoppedError):
         climb(on_progress=stop)

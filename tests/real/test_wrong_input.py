@@ -272,7 +272,7 @@ def test_the_command_ends_with_one_sentence_and_exit_code_1(acme, guarded, monke
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
     ended = subprocess.run(
         [sys.executable, "-m", "deployments.cli", *arguments],
-        capture_output=True, text=True, env=environment, timeout=120, check=False,
+        capture_output=True, text=True, env=environment, timeout=250, check=False,
     )  # fmt: skip
     assert ended.returncode == 1
     said = ended.stdout + ended.stderr
