@@ -164,7 +164,7 @@ def _print_ledger(store: Store, system: str) -> None:
 
 def _print_maintenance(store: Store, system: str) -> None:
     """What the newest run that maintained did, in numbers before and after, from its report."""
-    runs = [row for row in journal.fold(store, system, "evidence", ("run_id",)) if not row["dry_run"]]
+    runs = [row for row in journal.fold(store, system, journal.EVIDENCE, ("run_id",)) if not row["dry_run"]]
     run_id = next((row["run_id"] for row in reversed(runs) if row["flow"] == "database_maintenance"), "")
     reports = [item.key for item in store.list(f"{system}/reports/database_maintenance/")]
     for key in (key for key in reports if run_id and key.endswith(f"{run_id}/report.csv")):

@@ -1,8 +1,9 @@
 """What former reviews counted in a log: the stream `log-review` of the journal, and what it says about this period.
 
 A row a review of a log: its period, counts by hour, shapes of messages, attacks and how they were answered. The
-next review begins where the last whole one ended, so that what could not be read today is read tomorrow. A run that is
-tried again, or two at the same time, write rows of the same beginning; the last counts.
+next review begins where the last whole one ended, so that what could not be read today is read tomorrow, and what a
+run counted that was killed before its report. Such a run and the next one, one that is tried again, or two at the same
+time write rows of the same beginning; the last counts.
 """
 
 from collections import Counter
@@ -53,12 +54,21 @@ class History:
         self._compared_since = now - timedelta(days=policy.history_days)
 
     def since(self, run_id: str, until: datetime) -> datetime:
-        """Where this review begins: where the last one of this flow ended, except that of a former try of this run."""
+        """Where this review begins: where the last one of this flow ended that was told to anybody.
+
+        Neither a former try of this run nor the last run, if it was killed before its report, has told what it counted.
+        """
         others = [row for row in self._own if row["run_id"] != run_id]
-        ends = [_moment(row["until"]) for row in others if row["whole"]]
+        ends = [
+            _moment(row["until"]) for row in others if row["whole"] and not (row is others[-1] and self._untold(row))
+        ]
         begun = [_moment(row["since"]) for row in others]
         first = max(ends) if ends else min([*begun, until - timedelta(hours=self._policy.first_hours)])
         return max(min(first, until), until - _LONGEST)
+
+    def _untold(self, row: Row) -> bool:
+        reports = journal.read(self._store, self._system, journal.EVIDENCE, _moment(row["until"]))
+        return all(report["run_id"] != row["run_id"] for report in reports)
 
     def before(self, since: datetime) -> "Before":
         """What the reviews of the time before this period counted."""

@@ -101,7 +101,7 @@ def publish(
         store.put(f"{prefix}/{file.name}.{file.ending}", json.dumps(_masked(file.content), indent=1).encode())
     store.put(f"{prefix}/report.html", as_html(result, attachments, pictures))
     store.put(f"{prefix}/result.json", mask(result.model_dump_json(indent=2)).encode())
-    journal.append(store, result.system, "evidence", [_evidence(result, procedures)], result.run_id)
+    journal.append(store, result.system, journal.EVIDENCE, [_evidence(result, procedures)], result.run_id)
     return prefix
 
 

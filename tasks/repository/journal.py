@@ -12,6 +12,8 @@ from tasks.base.errors import CorruptError, MissingError
 from tasks.repository.store import Store
 
 Row = dict[str, Any]
+# A run that stands in this stream has published its result: it was told to its readers.
+EVIDENCE = "evidence"
 _SUFFIX = ".jsonl"
 _TRIES = 5
 _LINES_AT_ONCE = 1000

@@ -8,10 +8,7 @@ import pytest
 
 from tasks.base.findings import ScanState
 from tasks.base.system import System
-from tasks.logs import log_review
-from tasks.logs.log_review import log_reviews
-from tasks.platform import pod_logs
-from tasks.repository.opening import open_store
+from tests.unit.log_reviewing import review_at
 
 DAY = datetime(2026, 11, 10, 8, tzinfo=UTC)
 
@@ -47,14 +44,11 @@ class Platform:
             time = moment.strftime("%d/%b/%Y:%H:%M:%S +0000")
             self.write(f'{source} - - [{time}] "{method} {path} HTTP/1.1" {status} 5 "-" "-"\n')
 
-    def review(self, now, flow="security_check", run_id=None):
+    def review(self, now, flow="security_check", run_id=None, *, told=True):
         self.runs += 1
         for path in (self.folder / "logs").iterdir():
             os.utime(path, (now.timestamp(), now.timestamp()))
-        self.monkeypatch.setattr(log_review, "utc_now", lambda: now)
-        store = open_store(self.system.repository)
-        ((_, look),) = log_reviews(store, self.system, flow, run_id or f"run{self.runs}", pod_logs.fetcher(self.system))
-        return look()
+        return review_at(self.monkeypatch, self.system, now, flow, run_id or f"run{self.runs}", told=told)
 
 
 @pytest.fixture
@@ -109,6 +103,18 @@ def test_every_line_is_in_exactly_one_period_of_a_flow(platform):
     assert lines(platform.review(DAY + timedelta(hours=24), "security_scan", "a"))["log"].message.startswith(
         "161 lines"
     )
+
+
+def test_what_a_run_counted_that_was_killed_before_its_report_is_told_by_the_next(platform):
+    platform.requests(DAY - timedelta(hours=1), 5)
+    platform.review(DAY, told=False)
+    platform.requests(DAY + timedelta(hours=1), 7)
+    scan = platform.review(DAY + timedelta(hours=3), told=False)
+    assert lines(scan)["log"].message.startswith("12 lines since 2026-11-09T07:55:00Z")
+    platform.requests(DAY + timedelta(hours=4), 2)
+    assert lines(platform.review(DAY + timedelta(hours=6)))["log"].message.startswith("14 lines since 2026-11-09")
+    platform.requests(DAY + timedelta(hours=7), 1)
+    assert lines(platform.review(DAY + timedelta(hours=9)))["log"].message.startswith("1 lines since 2026-11-10T13")
 
 
 def test_no_line_is_left_out_when_reviews_pause_for_longer_than_the_history_that_hours_are_held_against(platform):
@@ -275,7 +281,7 @@ def test_watched_lines_are_told(platform):
 def test_rows_of_the_journal_hold_counts_and_no_lines(platform):
     platform.requests(DAY - timedelta(hours=1), 3, "/reset/planted?token=planted", 404)
     platform.review(DAY)
-    (path,) = (platform.folder / "repository").rglob("*.jsonl")
+    (path,) = (platform.folder / "repository/acme/history/log-review").rglob("*.jsonl")
     row = json.loads(path.read_text())
     assert row["hours"] == {"2026-11-10T07:00:00Z": {"4xx": 3, "lines": 3, "requests": 3}}
     assert "planted" not in path.read_text()

@@ -8,10 +8,9 @@ from pydantic import ValidationError
 from tasks.base.errors import MissingError, RefusedError
 from tasks.base.findings import ScanState
 from tasks.base.system import System
-from tasks.logs import log_review
 from tasks.platform import pod_logs
-from tasks.repository.opening import open_store
 from tests.unit.kubernetes_api import CORE, FakeCluster
+from tests.unit.log_reviewing import review_at
 
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
 PODS, LOG = f"{CORE}/namespaces/shop/pods", f"{CORE}/namespaces/shop/pods/web-1/log"
@@ -32,11 +31,7 @@ def review(api, tmp_path, monkeypatch):
     def run(now=NOW, **pods):
         source = {"name": "web", "kind": "application", "pods": {"cluster": "main", "namespace": "shop", **pods}}
         system = system_of(source, tmp_path, api.kubeconfig(tmp_path))
-        monkeypatch.setattr(log_review, "utc_now", lambda: now)
-        store = open_store(system.repository)
-        fetch = pod_logs.fetcher(system)
-        ((_, look),) = log_review.log_reviews(store, system, "security_check", f"run{now}", fetch)
-        return look()
+        return review_at(monkeypatch, system, now, "security_check", f"run{now}")
 
     return run
 
