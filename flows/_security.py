@@ -45,7 +45,7 @@ def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> tuple[LedgerRe
     scans = _support.bounded(
         scannings, run.system.security.parallel, lambda one: scan_scope.submit(run, book, *one), _failed
     )
-    former, now = former_report(run.store, run.system.name, run.flow), utc_now()
+    (former, damaged), now = former_report(run.store, run.system.name, run.flow), utc_now()
     trend = Trend(run.system.timezone, now)
     entries = fold(book.scans(), due_time(run.system), trend).values()
     trend.finish(entries)
@@ -55,7 +55,7 @@ def scan_all(run: _support.Run, scannings: Sequence[Scanning]) -> tuple[LedgerRe
     scan_checks = checks_of(scans, rows) if scans else [_nothing_to_scan(run)]
     result = LedgerResult(
         **run.facts(),
-        checks=(*scan_checks, *exemption_checks(exempted, still_open, today)),
+        checks=(*scan_checks, *damaged, *exemption_checks(exempted, still_open, today)),
         rows=tuple(rows),
     )
     file = sarif_of(result, scans, former.run_id if former else None)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.base.errors import CorruptError
+from tasks.base.words import CheckResult, Verdict
 from tasks.repository.store import Store
 
 
@@ -15,13 +15,14 @@ class FormerReport(BaseModel):
     finished_at: datetime
 
 
-def former_report(store: Store, system: str, flow: str) -> FormerReport | None:
-    """The newest published report of a flow; None when there is none yet. Raises CorruptError for a damaged one."""
+def former_report(store: Store, system: str, flow: str) -> tuple[FormerReport | None, list[CheckResult]]:
+    """The newest published report of a flow that can be read, None when there is none; a WARN for each damaged one."""
     stored = [item for item in store.list(f"{system}/reports/{flow}/") if item.key.endswith("/result.json")]
-    if not stored:
-        return None
-    newest = max(stored, key=lambda item: item.modified_at).key
-    try:
-        return FormerReport.model_validate_json(store.get(newest))
-    except ValidationError:
-        raise CorruptError(f"{newest} cannot be read; remove that report, the one before it is then compared") from None
+    damaged: list[CheckResult] = []
+    for item in sorted(stored, key=lambda item: item.modified_at, reverse=True):
+        try:
+            return FormerReport.model_validate_json(store.get(item.key)), damaged
+        except ValidationError:
+            message = f"{item.key} cannot be read, so what is new is told against an older one; remove that report"
+            damaged.append(CheckResult(name="former report", target=system, verdict=Verdict.WARN, message=message))
+    return None, damaged

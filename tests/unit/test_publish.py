@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from tasks.base.secrets import mask
 from tasks.base.words import CheckResult, Verdict
+from tasks.report.former import former_report
 from tasks.report.publish import as_csv, as_html, as_markdown, guarded
+from tasks.repository.local import LocalStore
 from tests.unit.test_words import result
 
 
@@ -49,3 +52,17 @@ def test_the_page_escapes_what_a_database_may_hold_and_masks_secrets():
     assert "<script>" not in page
     assert "hunter22" not in page
     assert page.startswith("<!doctype html>")
+
+
+def test_a_damaged_report_is_told_and_the_one_before_it_is_the_former(tmp_path):
+    store = LocalStore(str(tmp_path))
+    assert former_report(store, "s", "f") == (None, [])
+    for day, data in enumerate((result().model_dump_json(), "{", "")):
+        key = f"s/reports/f/{day}/result.json"
+        store.put(key, data.encode())
+        os.utime(tmp_path / key, (day, day))
+    former, damaged = former_report(store, "s", "f")
+    assert former is not None
+    assert former.run_id == result().run_id
+    assert [check.message.split()[0] for check in damaged] == ["s/reports/f/2/result.json", "s/reports/f/1/result.json"]
+    assert {check.verdict for check in damaged} == {Verdict.WARN}

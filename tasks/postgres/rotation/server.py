@@ -92,7 +92,10 @@ class RoleServer:
                 f"'{self.database.name}' is a standby, where no password can be set; name the primary in admin_dsn"
             )
         if not facts.may_log_in:
-            raise RefusedError(f"role {facts.role} may not log in, so that no password of it can be proven")
+            raise RefusedError(
+                f"role {facts.role} may not log in, so that no password of it can be proven; ALTER ROLE {facts.role} "
+                "LOGIN, or take it out of the credentials"
+            )
         if facts.has_expired:
             raise RefusedError(
                 f"role {facts.role} has expired (VALID UNTIL), so that no password of it can be proven; "
