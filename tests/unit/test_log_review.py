@@ -285,3 +285,13 @@ def test_rows_of_the_journal_hold_counts_and_no_lines(platform):
     row = json.loads(path.read_text())
     assert row["hours"] == {"2026-11-10T07:00:00Z": {"4xx": 3, "lines": 3, "requests": 3}}
     assert "planted" not in path.read_text()
+
+
+def test_a_servers_message_loses_the_literals_of_sql_that_are_no_quotes_elsewhere(platform):
+    platform.configure(kind="postgres", files="server.json")
+    message = "no function takes $who$planted words$who$ /* planted note */ today"
+    record = {"timestamp": "2026-11-10 07:00:00.000 UTC", "message": message, "state_code": "P0001"}
+    platform.write(json.dumps(record) + "\n", "server.json")
+    scan = platform.review(DAY)
+    (table,) = [one for one in scan.attachments if one.name == "log_messages"]
+    assert [row["message"] for row in table.rows] == ["P0001 no function takes ? today"]
