@@ -120,7 +120,6 @@ def _judged(
         message = said if cancelled else " ".join(str(ended).split())
         verdict = Verdict.WARN if cancelled else Verdict.FAIL
         return Outcome(step=step, verdict=verdict, message=f"{message}{left and '; '}{left}", seconds=seconds)
-    stopping.raise_if_stopped()
     row = _state(session, index)
     if row is None and not left:
         return Outcome(step=step, verdict=Verdict.INFO, message="was rebuilt, and is gone since", seconds=seconds)
