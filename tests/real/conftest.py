@@ -213,6 +213,7 @@ def rotating(loud_server, tmp_path, place, monkeypatch):
     monkeypatch.setenv("NIGHTSHIFT_SYSTEMS", str(tmp_path / "systems"))
     write_system(tmp_path / "systems", loud_server.dsn("shop"), tmp_path / "repository", "age1none")
     loud.set_password(loud_server, "app", loud.OLD)
+    loud.until_gone(loud_server.dsn("shop"), "app")
 
     def entry(**changes):
         one = {"name": "app", "kind": "role", "max_age_days": 30, "role": "app"}

@@ -1,8 +1,8 @@
 """A PostgreSQL of its own that writes csvlog and jsonlog, for tests that read what it logged."""
 
-import time
 from contextlib import contextmanager
 
+from tests.real.ending import wait_until
 from tests.real.servers import own_server
 
 _OPTIONS = {
@@ -27,7 +27,4 @@ def pattern_of(server, ending):
 
 def until_logged(found):
     """Wait until `found` is true: the collector writes a moment after the session has ended."""
-    for _ in range(50):
-        if found():
-            return
-        time.sleep(0.1)
+    wait_until(found)

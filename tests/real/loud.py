@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 from prefect.client.orchestration import get_client
 from psycopg import sql
 
 from tasks.postgres.server import LocalServer
+from tests.real.ending import wait_until
 from tests.real.servers import own_server
 
 OLD = "planted-old-password"
@@ -85,9 +87,25 @@ def logs_in(server, password, role="app"):
 def everything(server, *folders):
     """All that was written: the server's logs, its statistics, the folders; Prefect's artifacts."""
     with psycopg.connect(server.dsn("postgres")) as session:
+        # The collector writes behind the sessions, in their order: what they said before this is in the files then.
+        marker = uuid4().hex
+        session.execute(f"SELECT '{marker}'".encode())
+        for kind in ("csv", "log"):
+            wait_until(lambda kind=kind: any(marker in text_of(log) for log in (server.data / "log").glob(f"*.{kind}")))
         statements = [str(row[0]) for row in session.execute("SELECT query FROM pg_stat_statements").fetchall()]
     with get_client(sync_client=True) as client:
         artifacts = [str(artifact.data) for artifact in client.read_artifacts(limit=200)]
     files = {str(path): path for folder in folders for path in Path(folder).rglob("*") if path.is_file()}
-    texts = {name: path.read_bytes().decode("latin-1") for name, path in files.items()}
+    texts = {name: text_of(path) for name, path in files.items()}
     return {**texts, "pg_stat_statements": "\n".join(statements), "artifacts": "\n".join(artifacts)}
+
+
+def text_of(path):
+    return path.read_bytes().decode("latin-1")
+
+
+def until_gone(dsn, role):
+    """Wait until the role has no session: one that was closed is shown until its server process has ended."""
+    with psycopg.connect(dsn, autocommit=True) as session:
+        sessions = "SELECT 1 FROM pg_stat_activity WHERE usename = %s"
+        wait_until(lambda: session.execute(sessions, [role]).fetchone() is None)

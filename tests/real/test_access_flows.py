@@ -24,6 +24,7 @@ from tasks.postgres.disabling import Request, disable_roles
 from tasks.repository import journal
 from tasks.repository.local import LocalStore
 from tests.real.conftest import change_system
+from tests.real.loud import until_gone
 from tests.unit.kubernetes_api import FakeCluster
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -184,6 +185,7 @@ def test_nothing_is_disabled_without_its_record_and_without_the_right_and_never_
         request = request.model_copy(update={"reviewed_at": utc_now()})
         ((verdict, message),) = said(reviewed.dsn, store, "other_app")
         assert (verdict, "pg_terminate_backend(" in message) == (Verdict.FAIL, True)
+    until_gone(reviewed.dsn, "other_app")
     # The roles that Nightshift itself needs, whichever connection disables.
     other = psycopg.conninfo.make_conninfo(reviewed.dsn, user="other_app")
     change_system(databases=[{"name": "shop", "dsn": reviewed.dsn, "standbys": [other]}])
@@ -231,6 +233,7 @@ def test_statements_after_the_review_tell_of_a_use_that_left_no_session(loud_ser
     def used():
         with psycopg.connect(dsn, user="seldom", autocommit=True) as seldom:
             seldom.execute("SELECT 1")
+        until_gone(dsn, "seldom")
 
     def said(**ground):
         words = {"review_id": "r", "review_sha256": "s", "signed_by": "maria", "asked_by": "ada", "dry_run": True}

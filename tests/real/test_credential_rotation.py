@@ -99,7 +99,8 @@ def test_a_statement_that_fails_is_not_logged_either_and_a_session_that_was_ende
             assert "planted-verifier" not in str(refused.value)
             with psycopg.connect(loud_server.dsn("shop"), autocommit=True) as boss:
                 ended = (
-                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name ~ 'failing1'"
+                    "SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity"
+                    " WHERE application_name ~ 'failing1'"
                 )
                 assert boss.execute(ended).fetchone() == (1,)
     texts = everything(loud_server, loud_server.data / "log")
@@ -137,7 +138,7 @@ def test_a_run_that_is_killed_is_mended_by_the_next(rotating, loud_server, tmp_p
     staging.mkdir()
     rotating(place={"kind": "command", "write": [str(hangs)], "read": [str(reads)], "staging": str(staging)})
     run = subprocess.Popen([sys.executable, "-c", KILLED], start_new_session=True)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while not begun.exists():
         assert time.monotonic() < until
         assert run.poll() is None

@@ -40,7 +40,9 @@ def reading(server, ending):
 
 @pytest.mark.parametrize("ending", ["csv", "json"])
 def test_each_statement_is_read_once_with_its_plan_and_without_its_literals(slow_server, ending):
-    until_logged(lambda: len(reading(slow_server, ending).statements) >= 3)
+    # The last one; what else the server took its time for stands there too.
+    last = "SELECT count(*) FROM generate_series"
+    until_logged(lambda: any(one.statement.startswith(last) for one in reading(slow_server, ending).statements))
     found = reading(slow_server, ending)
     assert found.broken == 0
     texts = {one.statement: one for one in found.statements}
