@@ -78,7 +78,7 @@ class Running:
             os.kill(self.pid, signal.SIGKILL)
         return self.wait()
 
-    def wait(self, seconds: float = 60) -> dict[str, str]:
+    def wait(self, seconds: float = 200) -> dict[str, str]:
         """How it ended: {'returned': …} or {'error': sentence}; empty when it was killed."""
         until = time.monotonic() + seconds
         while self.alive():

@@ -14,7 +14,7 @@ import pytest
 
 from tasks.postgres.clients import embedded_binaries
 from tests.real.conftest import change_system
-from tests.real.upkeep import size, wait_until, working
+from tests.real.upkeep import settle, size, wait_until, working
 from tests.soak.test_chaos import engine
 
 __all__ = ["engine"]
@@ -30,7 +30,7 @@ def worn(system, shop):
         session.execute("INSERT INTO worn SELECT n, md5(n::text) FROM generate_series(1, 400000) n")
         session.execute("CREATE INDEX worn_word ON worn (word)")
         session.execute("DELETE FROM worn WHERE id % 4 <> 0")
-        session.execute("SELECT pg_stat_force_next_flush()")
+        settle(session)
         yield session
 
 

@@ -72,7 +72,7 @@ def source(request, tmp_path, monkeypatch, identity):
     monkeypatch.setenv("ACME_IDENTITY", str(identity))
     recipient = str(identity.to_public())
     try:
-        server.create("UTF8", "C.UTF-8", {"fsync": "off"})
+        server.create("UTF8", "C.UTF-8", {"fsync": "off", "autovacuum": "off"})
         server.start()
         dsn = load_shop(server, sample_for(major))
         write_system(systems, dsn, tmp_path / "repository", recipient)
