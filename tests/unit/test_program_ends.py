@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from contextlib import contextmanager
 
 import psutil
@@ -22,10 +23,17 @@ IGNORES_TERM = "trap '' TERM; while :; do sleep 60; done"
 
 @contextmanager
 def nothing_left_behind(name: str):
-    """No process of which the command line holds that name is alive at the end of the block."""
+    """No process with that name in its command line stays alive behind the block; to be gone takes a moment."""
     yield
-    left = [one for one in psutil.process_iter(["cmdline", "status"]) if name in " ".join(one.info["cmdline"] or [])]
-    assert [one for one in left if one.info["status"] != psutil.STATUS_ZOMBIE] == []
+    waited = stopwatch()
+    while left := alive(name):
+        assert waited() < 60, left
+        threading.Event().wait(0.02)
+
+
+def alive(name: str) -> list[psutil.Process]:
+    found = [one for one in psutil.process_iter(["cmdline", "status"]) if name in " ".join(one.info["cmdline"] or [])]
+    return [one for one in found if one.info["status"] != psutil.STATUS_ZOMBIE]
 
 
 def hang(name: str, script: str) -> str:
