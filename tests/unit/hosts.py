@@ -1,5 +1,6 @@
 """The root folder of a host as a test makes it, with accounts and sudo rights of every kind."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -68,7 +69,7 @@ class Host:
 @pytest.fixture
 def host():
     # Not below pytest's own folder, into which another account may not look.
-    folder = Path(tempfile.mkdtemp())
+    folder, before = Path(tempfile.mkdtemp()), os.umask(0o022)
     folder.chmod(0o755)
     made = Host(folder)
     for path, content, mode in (
@@ -77,6 +78,7 @@ def host():
     ):  # fmt: skip
         made.write(path, content, mode)
     yield made
+    os.umask(before)
     shutil.rmtree(folder)
 
 
