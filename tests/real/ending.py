@@ -46,7 +46,7 @@ def own_sessions(dsn: str) -> list[str]:
         return [name for (name,) in connection.execute(names)]
 
 
-def wait_until(condition, seconds: float = 120):
+def wait_until(condition, seconds: float = 240):
     """What `condition` returned, as soon as it is true."""
     until = time.monotonic() + seconds
     while not (found := condition()):

@@ -59,6 +59,7 @@ def capacity_import(run) -> str:
     return str(keep_history.fn(run, found, False))
 
 
+READY = b"ready\n"
 JOBS = {job.__name__: job for job in (backup, restore_test, retention, maintenance, capacity_sample, capacity_import)}
 
 
@@ -91,7 +92,9 @@ class Engine:
     """Starts runs of the systems that this process's environment names."""
 
     def __init__(self, process, folder: Path) -> None:
+        """Waits until it has imported all: a run that is timed does not wait for that."""
         self._process, self._folder, self._started = process, folder, 0
+        assert process.stdout.readline() == READY, "the engine did not start; its log says why"
 
     def start(self, job: str) -> Running:
         self._started += 1
@@ -117,6 +120,8 @@ def main() -> None:
     import flows.restore_test  # noqa: F401
     import tasks.postgres.backup.logical  # noqa: F401
 
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
     for line in sys.stdin:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the runs here, so none becomes a zombie
         pid = os.fork()

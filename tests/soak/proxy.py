@@ -56,13 +56,13 @@ class KillingProxy:
             return self._place
 
     def strike(self) -> None:
-        assert self._aimed.wait(10), "armed, but nobody to kill"
+        assert self._aimed.wait(120), "armed, but nobody to kill"
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
 
     def forward(self, handler: "_Handler", body: bytes, send: bytes) -> tuple[http.client.HTTPResponse, bytes] | None:
         """The server's answer; None when only a part of the body was sent and the line was cut."""
-        line = http.client.HTTPConnection(self._upstream, timeout=30)
+        line = http.client.HTTPConnection(self._upstream, timeout=120)
         try:
             line.putrequest(handler.command, handler.path, skip_host=True, skip_accept_encoding=True)
             for name, value in handler.headers.items():

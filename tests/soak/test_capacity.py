@@ -39,7 +39,7 @@ def today(found):
     return {(kind, resource) for kind, resource, day in found if day == utc_now().date()}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_sample_killed_at_any_storage_call_loses_nothing_and_the_next_run_has_every_resource_once(chaos, history):
     # A killed run may leave an object that the next one reads: there is no last call to wait for.
     struck = [
