@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from tasks.postgres.lock import _LOCK
+from tests.real.ending import END_SECONDS
 
 
 @pytest.fixture
@@ -84,8 +85,7 @@ def test_ctrl_c_ends_a_run_with_one_sentence_and_leaves_nothing(start, tmp_path,
         run = start("database_backup", "system=acme", XDG_CACHE_HOME=str(tmp_path / "cache"))
         wait_until(lambda: holder.execute(waiting).fetchone())
         run.send_signal(signal.SIGINT)
-        wait_until(lambda: not homes(tmp_path), 10)  # the last thing that it does
-        said = run.communicate(timeout=60)[1]
+        said = run.communicate(timeout=END_SECONDS)[1]
     assert run.returncode == 1, said
     assert "Traceback" not in said
     assert said.splitlines()[-1].startswith("nightshift: the run was stopped; what it had begun was ended")

@@ -18,7 +18,7 @@ from flows.database_backup import database_backup
 from tasks.base.systems import load_system
 from tasks.base.words import Verdict
 from tests.real.conftest import change_system
-from tests.real.ending import dump_held, own_processes, own_sessions, wait_until
+from tests.real.ending import END_SECONDS, dump_held, own_processes, own_sessions, wait_until
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_runs_cancelled_in_the_ui_end_at_once_with_all_they_began(deployed, clie
         cancelled = time.monotonic()
         for run_id in runs:
             client.set_flow_run_state(run_id, State(type=StateType.CANCELLING))
-        wait_until(lambda: not left_of_runs(sandboxes))
+        wait_until(lambda: not left_of_runs(sandboxes), END_SECONDS)
         print(f"cancelled runs had ended after {time.monotonic() - cancelled:.1f} s")
         # The worker then imports the flow anew to look for hooks, before it sets the state.
         states = [wait_until(lambda run_id=run_id: ended(client, run_id)) for run_id in runs]
