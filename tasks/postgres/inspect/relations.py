@@ -1,13 +1,13 @@
 """Tables and indexes as the catalogs and statistics show them: one query each, no table is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import psycopg
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from tasks.base.words import CheckResult, Frozen, Verdict
 from tasks.postgres import queries
@@ -148,18 +148,18 @@ def inspect(
 
 def _read(session: Session, model: type[Row], statement: bytes, budget: Budget) -> tuple[Row, ...] | None:
     rows = budget.read(session, statement)
-    return None if rows is None else tuple(_model(model, row) for row in rows)
+    return None if rows is None else _models(model, rows)
 
 
 def read_indexes(session: Session) -> tuple[Index, ...]:
     """All indexes of users' tables that have pages, with their sizes now."""
-    return tuple(_model(Index, row) for row in session.execute(queries.load("inspect/indexes")).fetchall())
+    return _models(Index, session.execute(queries.load("inspect/indexes")).fetchall())
 
 
 def read_facts(session: Session) -> ServerFacts:
     """What the server is and what this role may do there."""
-    row = session.execute(queries.load("inspect/facts")).fetchone()
-    return _model(ServerFacts, cast(tuple[object, ...], row))
+    (facts,) = _models(ServerFacts, session.execute(queries.load("inspect/facts")).fetchall())
+    return facts
 
 
 def _ask(
@@ -198,5 +198,8 @@ def _untested(database: str, version: int) -> CheckResult:
     )
 
 
-def _model(model: type[Row], row: tuple[object, ...]) -> Row:
-    return model.model_validate(dict(zip(model.model_fields, row, strict=True)))
+def _models(model: type[Row], rows: Sequence[tuple[object, ...]]) -> tuple[Row, ...]:
+    # All by one call: one by one, half of the time goes into the calls.
+    names = tuple(model.model_fields)
+    read: TypeAdapter[list[Row]] = TypeAdapter(list[model])  # type: ignore[valid-type]
+    return tuple(read.validate_python([dict(zip(names, row, strict=True)) for row in rows]))

@@ -56,6 +56,9 @@ class _Done:
         self.size_bytes += row["size_bytes"]
         self.seconds += max(row["seconds"], 0.001)
 
+    def seconds_of(self, size_bytes: int) -> float:
+        return self.seconds / self.size_bytes * size_bytes
+
 
 class Rates:
     """Bytes per second of former steps, by target and by kind of work."""
@@ -73,15 +76,13 @@ class Rates:
     def expect(self, step: Step) -> Expectation:
         """From the target's own history, else from the same work on others, else from an assumed rate."""
         start = _SMALL_START_SECONDS if step.small else _START_SECONDS
-        for former, source in (
-            (self._by_target.get(step.key), "its own history"),
-            (self._by_action.get(step.action), f"history of {step.action}"),
-        ):
-            if former and former.size_bytes:
-                seconds = former.seconds / former.size_bytes * step.size_bytes
-                return Expectation(seconds=start + seconds, source=source)
+        own, alike = self._by_target.get(step.key), self._by_action.get(step.action)
+        if own and own.size_bytes:
+            return Expectation(start + own.seconds_of(step.size_bytes), "its own history")
+        if alike and alike.size_bytes:
+            return Expectation(start + alike.seconds_of(step.size_bytes), f"history of {step.action}")
         rate = ASSUMED.get(step.action, 1e9)
-        return Expectation(seconds=start + step.size_bytes / rate, source="assumed, no history yet")
+        return Expectation(start + step.size_bytes / rate, "assumed, no history yet")
 
 
 def keep_plan(store: Store, system: str, database: str, run_id: str, steps: Sequence[Step]) -> None:

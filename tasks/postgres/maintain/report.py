@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
+from pydantic_core import to_jsonable_python
 
 from tasks.base import attachments
 from tasks.base.attachments import Attachment
@@ -74,8 +75,8 @@ def figures_of(database: str, relations: Sequence[Table | Index], bloat: Mapping
     """One row per table or index: what the catalogs say, and the share that is air, with how that is known."""
     known, small = {oid: one.model_dump() for oid, one in bloat.items()}, _SMALL.model_dump()
     return [
-        {"database": database, **relation.model_dump(mode="json"), **known.get(relation.oid, small)}
-        for relation in relations
+        {"database": database, **figures, **known.get(figures["oid"], small)}
+        for figures in to_jsonable_python(relations)
     ]
 
 

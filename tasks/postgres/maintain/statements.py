@@ -28,14 +28,18 @@ def statement(steps: Sequence[Step], policy: MaintenancePolicy, server_version_n
 
 def methods_of(steps: Sequence[Step], policy: MaintenancePolicy, server_version_num: int) -> list[str]:
     """The statement of each step, as a person would type it."""
-    return [_method(step, policy, server_version_num) for step in steps]
+    verbs: dict[tuple[Action, bool], str] = {}
 
+    def method(step: Step) -> str:
+        if step.action in (Action.REINDEX, Action.DROP_LEFTOVER):
+            return statement([step], policy, server_version_num).as_string()
+        # Thousands of tables may be listed: as text, their names quoted as in all that a person reads.
+        kind = step.action, step.with_analyze
+        if kind not in verbs:
+            verbs[kind] = f"{_verb(step, policy, server_version_num)} {_only(server_version_num)}"
+        return f"{verbs[kind]}{step.target}"
 
-def _method(step: Step, policy: MaintenancePolicy, server_version_num: int) -> str:
-    if step.action in (Action.REINDEX, Action.DROP_LEFTOVER):
-        return statement([step], policy, server_version_num).as_string()
-    # Thousands of tables may be listed: as text, their names quoted as in all that a person reads.
-    return f"{_verb(step, policy, server_version_num)} {_only(server_version_num)}{step.target}"
+    return [method(step) for step in steps]
 
 
 def _only(server_version_num: int) -> LiteralString:
