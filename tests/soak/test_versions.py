@@ -38,7 +38,7 @@ def installation(major: int, place: Path) -> Path:
         assert (DEBIAN_15 / "initdb").is_file(), "no PostgreSQL 15: apt-get install postgresql-15 (.ci/run does it)"
         return DEBIAN_15
     found = find_spec(WHEELS[major])
-    assert found is not None, f"no PostgreSQL {major}: the wheel of {WHEELS[major]} is missing; run make setup"
+    assert found is not None, f"no PostgreSQL {major}: the wheel of {WHEELS[major]} is missing; run make develop"
     assert found.origin is not None
     package = Path(found.origin).parent
     if os.geteuid() != 0:

@@ -12,6 +12,7 @@ from tasks.postgres.maintain.carry_out import checks_of, make_plan
 from tasks.postgres.maintain.plan import Action
 from tasks.postgres.maintain.statements import methods_of
 from tasks.postgres.names import label, quoted
+from tests.real.upkeep import autovacuum, holding
 
 NAMES = [("user", "order"), ("Mixed Case", 'it\'s "the" table'), ("größe", "select"), ("plain", "name")]
 POLICY = MaintenancePolicy(
@@ -76,6 +77,19 @@ def test_every_printed_command_of_maintenance_is_taken_by_the_server(awkward, sh
     # What drops comes last: it takes away what the others name.
     for command in sorted([*steps, *refused, *commands, *rebuilds], key=lambda text: text.startswith("DROP")):
         awkward.execute(command.encode())
+    awkward.execute("ALTER SYSTEM RESET autovacuum")
+
+
+def test_of_a_catalog_that_autovacuum_left_behind_only_a_vacuum_is_advised(shop):
+    churn = "BEGIN FOR n IN 1..400 LOOP CREATE TEMP TABLE churned (a int, b int); DROP TABLE churned; END LOOP; END"
+    with psycopg.connect(shop, autocommit=True) as session, autovacuum(session), holding(shop):
+        session.execute(f"DO $${churn}$$".encode())
+        session.execute("SELECT pg_stat_force_next_flush()")
+        planned = make_plan(Database(name="shop", dsn=shop), POLICY, new_run_id(), {})
+        behind = [check.next_command for check in planned.inspection.checks if check.name == "autovacuum behind"]
+        assert "VACUUM (ANALYZE) pg_catalog.pg_attribute" in behind
+        for command in behind:
+            session.execute(command.encode())
 
 
 def test_a_doubled_index_below_a_partitioned_table_is_dropped_where_the_server_lets_it_go(shop):
