@@ -3,7 +3,7 @@ SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname),
        'has ' || pg_stat_get_dead_tuples(c.oid) || ' dead rows beside ' || pg_stat_get_live_tuples(c.oid)
        || ' live ones, more than twice what starts autovacuum'
        || CASE WHEN NOT current_setting('autovacuum')::bool
-                    THEN ', which is turned off on this server, until it is set and read by SELECT pg_reload_conf()'
+                    THEN ', which is turned off on this server; behind the change: SELECT pg_reload_conf()'
                WHEN 'autovacuum_enabled=false' = ANY(c.reloptions) THEN ', which is turned off for it' ELSE '' END,
        CASE WHEN NOT current_setting('autovacuum')::bool THEN 'ALTER SYSTEM SET autovacuum = on'
             -- Of a catalog nobody may change how it is vacuumed.
