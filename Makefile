@@ -7,6 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-
 .PHONY: help setup develop demo demo-clean test soak bench lint types lock
 
 help:
+	@echo "make setup          .venv with all that a real system needs; make develop adds tests and linters"
 	@echo "make demo [ONCE=1]  backup, restore test and maintenance on embedded servers, with the Prefect UI"
 	@echo "make demo-clean     remove the demo's data folder"
 	@echo "make test           unit tests and tests on real servers"
@@ -14,7 +15,7 @@ help:
 	@echo "make soak           PostgreSQL 15 to 18, kills at every moment, a full disk; needs Debian's postgresql-15"
 	@echo "make lint types     ruff, mypy"
 
-# The pip that Python 3.11 brings takes twice as long to read an index; where the newer one is missing it does too.
+# The pip that Python 3.11 brings takes twice as long to read an index; where the newer one cannot be had, it goes on with that.
 .venv/installed: requirements.lock requirements-pip.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	-$(INSTALL) -r requirements-pip.lock

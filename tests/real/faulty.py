@@ -120,6 +120,22 @@ def faulty_store(upstream: str) -> Iterator[FaultyStore]:
         yield proxy
 
 
+@contextmanager
+def hanging(proxy: FaultyStore) -> Iterator[None]:
+    """While the block runs, no request is answered; those that still wait behind it are dropped."""
+    over = threading.Event()
+
+    def hang(exchange: Exchange) -> None:
+        over.wait(60)
+        exchange.drop()
+
+    proxy.fault = hang
+    try:
+        yield
+    finally:
+        over.set()
+
+
 def times(count: int, fault: Fault, when: Callable[[Exchange], bool] = lambda exchange: True) -> Fault:
     """The fault for the first `count` requests that fit."""
     left = [count]

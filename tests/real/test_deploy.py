@@ -15,6 +15,7 @@ from deployments.prefect_yaml import ROOT
 from deployments.provisioning import deploy
 from tasks.base.errors import ConfigurationError, UnreachableError
 from tasks.base.systems import load_system
+from tests.real.ending import wait_until
 
 SYSTEM = {
     "name": "acme",
@@ -47,15 +48,6 @@ def write(tmp_path, monkeypatch):
 
 def done(system):
     return {result.target: result.message.split(",")[0] for result in deploy(system)}
-
-
-def wait_until(condition, seconds=120):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := condition():
-            return found
-        time.sleep(0.3)
-    pytest.fail(f"not within {seconds} s")
 
 
 def test_a_second_deploy_changes_nothing_and_keeps_what_the_operator_paused(client, hook, write):

@@ -1,7 +1,6 @@
 """A store that fails: one clear sentence, a retry where it helps, nothing half, and an end in bounded time."""
 
 import os
-import threading
 import time
 from datetime import timedelta
 
@@ -26,6 +25,7 @@ from tests.real.faulty import (
     drop,
     faulty_store,
     from_the,
+    hanging,
     in_turn,
     lose_the_answer,
     times,
@@ -219,18 +219,8 @@ def test_a_read_that_breaks_off_is_unreachable_and_not_damage(proxy, stores, ide
 
 def test_a_store_that_hangs_is_given_up(proxy, server, monkeypatch):
     monkeypatch.setattr(s3_client, "_READ_TIMEOUT_SECONDS", 0.3)
-    over = threading.Event()
-
-    def hang(exchange):
-        over.wait(60)
-        exchange.drop()
-
-    proxy.fault = always(hang)
-    try:
-        with pytest.raises(UnreachableError, match="ReadTimeoutError; look whether the store runs"):
-            server.store("faulty", proxy.endpoint).put("key", b"data")
-    finally:
-        over.set()
+    with hanging(proxy), pytest.raises(UnreachableError, match="ReadTimeoutError; look whether the store runs"):
+        server.store("faulty", proxy.endpoint).put("key", b"data")
 
 
 def test_an_answer_that_is_not_s3_is_one_sentence(proxy, stores):

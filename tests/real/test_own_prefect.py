@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 
 import psutil
@@ -12,7 +11,7 @@ import psycopg
 import pytest
 
 from tasks.postgres.lock import _LOCK
-from tests.real.ending import END_SECONDS
+from tests.real.ending import END_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -48,15 +47,6 @@ def begun_below(folder):
         except psutil.Error:
             continue
     return found
-
-
-def wait_until(condition, seconds=250):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"not within {seconds} s")
 
 
 def test_what_a_killed_run_left_is_gone_after_the_next(start, tmp_path):
