@@ -20,8 +20,15 @@ from tasks.postgres.fingerprint.snapshot import Snapshot
 
 # Large objects are counted and hashed as one table, and a policy may name it by this.
 LARGE_OBJECTS = ("pg_catalog", "pg_largeobject")
-Columns = list[tuple[str, bool]]
+# A column's name, and how `queries/columns.sql` says that it is hashed.
+Columns = list[tuple[str, str]]
 Answer = TableFingerprint | dict[str, str]
+_HASHED = {
+    "exact": sql.SQL("{}"),
+    "text": sql.SQL('{}::text COLLATE "C"'),
+    # format() writes nothing for NULL, which is not the empty text.
+    "output": sql.SQL("CASE pg_catalog.num_nulls({0}) WHEN 0 THEN pg_catalog.format('%s', {0}) COLLATE \"C\" END"),
+}
 
 
 def collect(
@@ -84,7 +91,7 @@ def mode_of(policy: FingerprintPolicy, schema: str, name: str, size_bytes: int) 
     return policy.mode
 
 
-def table_query(schema: str, name: str, mode: FingerprintMode, columns: Sequence[tuple[str, bool]]) -> sql.Composed:
+def table_query(schema: str, name: str, mode: FingerprintMode, columns: Sequence[tuple[str, str]]) -> sql.Composed:
     """Count, and for content the sum of the row hashes: exact types as they are, all others by their text.
 
     Text is hashed by its bytes, whatever the column's collation holds equal.
@@ -92,10 +99,7 @@ def table_query(schema: str, name: str, mode: FingerprintMode, columns: Sequence
     table = sql.Identifier(schema, name)
     if mode is not FingerprintMode.CONTENT or not columns:
         return sql.SQL("SELECT count(*), '' FROM ONLY {}").format(table)
-    row = sql.SQL(", ").join(
-        sql.Identifier(column) if exact else sql.SQL('{}::text COLLATE "C"').format(sql.Identifier(column))
-        for column, exact in columns
-    )
+    row = sql.SQL(", ").join(_HASHED[how].format(sql.Identifier(column)) for column, how in columns)
     return sql.SQL(
         "SELECT count(*), coalesce(sum(pg_catalog.hash_record_extended(ROW({}), 0)), 0)::text FROM ONLY {}"
     ).format(row, table)
@@ -116,8 +120,8 @@ def _sessions(
 def _questions(session: Reader, policy: FingerprintPolicy) -> list[Callable[[Reader], Answer]]:
     """What is asked in parallel: the large objects, then every table, the largest first."""
     columns: dict[tuple[str, str], Columns] = defaultdict(list)
-    for schema, name, column, exact in session.execute(queries.load("columns")).fetchall():
-        columns[str(schema), str(name)].append((str(column), bool(exact)))
+    for schema, name, column, how in session.execute(queries.load("columns")).fetchall():
+        columns[str(schema), str(name)].append((str(column), str(how)))
     (size,) = cast(tuple[int], session.execute(queries.load("large_objects_size")).fetchone())
     rows = cast(list[tuple[str, str, int]], session.execute(queries.load("tables")).fetchall())
     return [

@@ -13,6 +13,8 @@ _DEPARSED = (
 )  # fmt: skip
 # A sandbox has the locales of its machine; one that it lacks is said where the database is made, and is no loss.
 _OF_THE_MACHINE = "locale of database "
+# What a new database has by itself. Where the source dropped it no dump says so, and every restore has it.
+_OF_EVERY_DATABASE = ("schema public", "extension plpgsql")
 # More tables than this that are only counted are said in one sentence.
 _NAMED = 20
 
@@ -86,6 +88,11 @@ def _objects(source: Fingerprint, restored: Fingerprint) -> list[CheckResult]:
     for name in sorted(source.objects.keys() | restored.objects.keys()):
         if name in source.not_compared or source.objects.get(name) == restored.objects.get(name):
             continue
+        if name not in source.objects and (whole := _of_every_database(name)) and whole not in source.objects:
+            if name == whole:
+                message = f"was dropped at the source, and every new database has it; run DROP {name} after a restore"
+                results.append(_result(name, Verdict.INFO, message))
+            continue
         if other_major and name.startswith(_DEPARSED) and name in source.objects and name in restored.objects:
             not_comparable += 1
         elif name.startswith(_OF_THE_MACHINE):
@@ -100,6 +107,11 @@ def _objects(source: Fingerprint, restored: Fingerprint) -> list[CheckResult]:
         message = f"{not_comparable} definitions are written otherwise by the sandbox's version; compare them by eye"
         results.append(_result("definitions", Verdict.SKIP, message))
     return results
+
+
+def _of_every_database(name: str) -> str:
+    """What every new database has, given it or its owner, a right on it or its comment; else empty."""
+    return next((one for one in _OF_EVERY_DATABASE if f" {one} " in f" {name} "), "")
 
 
 def _extensions(source: Fingerprint, restored: Fingerprint) -> list[CheckResult]:

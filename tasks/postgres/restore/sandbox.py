@@ -46,6 +46,10 @@ _OPTIONS = {
     "allow_in_place_tablespaces": "on",
 }
 _CHECKSUMS_SINCE = 18
+# Event triggers come with the copy. One that refuses DDL or logins, or writes down who did, is for the source's users.
+_EVENT_TRIGGERS_OFF_SINCE = 17
+# The copy has its database's settings from the start, and they may forbid to fill it.
+_PROGRAM_OPTIONS = ("-c statement_timeout=0", "-c default_transaction_read_only=off")
 _PROGRAMS = ("initdb", "pg_ctl", "postgres", "pg_dump", "pg_restore", "psql")
 _APPLICATION = "nightshift:restore-test"
 _WATCH_SECONDS = 2.0
@@ -95,8 +99,11 @@ class Sandbox:
         server = LocalServer(binaries, self.folder, None, SUPERUSER)
         # Databases are made from template0 with the source's own encoding and locale; the cluster's is only the start.
         # From 18 on there are checksums of pages by default; a copy of an hour needs none.
-        unchecked = ("--no-data-checksums",) if client_major(binaries) >= _CHECKSUMS_SINCE else ()
+        major = client_major(binaries)
+        unchecked = ("--no-data-checksums",) if major >= _CHECKSUMS_SINCE else ()
         options = _OPTIONS | {"max_parallel_maintenance_workers": str(_helpers_per_job(self.policy.jobs))}
+        if major >= _EVENT_TRIGGERS_OFF_SINCE:
+            options["event_triggers"] = "off"
         server.create("UTF8", "C", options, *unchecked)
         server.start()
         return server
@@ -128,7 +135,7 @@ class Sandbox:
             raise MissingError(f"{name} is missing in {self.binaries}; install the full server package")
         return Program(
             arguments=(str(path), *arguments),
-            environment=bare_environment() | {"PGOPTIONS": "-c statement_timeout=0"},
+            environment=bare_environment() | {"PGOPTIONS": " ".join(_PROGRAM_OPTIONS)},
             deadline_seconds=self.policy.deadline_seconds,
         )
 
