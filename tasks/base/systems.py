@@ -1,6 +1,7 @@
 """Finding and reading system files."""
 
 import os
+from collections.abc import Hashable
 from pathlib import Path
 
 import yaml
@@ -91,18 +92,37 @@ def find_database(system: System, name: str) -> Database:
 def in_words(error: ValidationError) -> str:
     """Pydantic's findings as one line, input values left out because they may hold a secret."""
     places = []
-    for found in error.errors(include_url=False, include_input=False, include_context=False):
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    wrong_inside = {found["loc"][:length] for found in errors for length in range(len(found["loc"]))}
+    for found in errors:
+        if found["type"] == "too_short" and found["loc"] in wrong_inside:
+            continue  # pydantic does not count the entry that is wrong, and there is one
         place = ".".join(str(part) for part in found["loc"]) or "file"
         words = "unknown key" if found["type"] == "extra_forbidden" else found["msg"].removeprefix("Value error, ")
         places.append(f"{place}: {words}")
     return "; ".join(places)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML whose mappings hold each key once: of two sections of one name the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        """See SafeConstructor. Raises MarkedYAMLError that names the place of the second of two equal keys."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands twice,", problem_mark=key.start_mark)
+            seen.add((key.tag, key.value if isinstance(key, yaml.ScalarNode) else id(key)))
+        return super().construct_mapping(node, deep)
+
+
 def _yaml(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path} is no YAML: {_place(error)}; correct it there") from None
+    except RecursionError:
+        raise ConfigurationError(f"{path} is no YAML: its brackets are nested too deep; correct it there") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8"
         raise ConfigurationError(f"{path} cannot be read: {reason}") from None

@@ -22,7 +22,7 @@ class Frozen(BaseModel):
 def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, such as Europe
         raise ValueError(f"'{value}' is no time zone; write an IANA name such as UTC or Europe/Berlin") from None
     return value
 

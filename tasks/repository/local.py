@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -70,7 +71,10 @@ class LocalStore:
             key = path.relative_to(self.folder).as_posix()
             if key.startswith(prefix) and key > after and not path.name.startswith(_TEMPORARY):
                 with suppress(FileNotFoundError):
-                    found.append(_stored(key, path.stat()))
+                    status = path.stat()
+                    # A named pipe among the files would be waited at for ever.
+                    if stat.S_ISREG(status.st_mode):
+                        found.append(_stored(key, status))
         yield from sorted(found, key=lambda stored: stored.key)
 
     def folders(self, prefix: str) -> Sequence[str]:

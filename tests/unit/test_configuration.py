@@ -38,6 +38,7 @@ def test_every_schedule_names_a_flow_that_takes_its_parameters(name):
     [
         ({"retentoin": {}}, "retentoin: unknown key"),
         ({"timezone": "Mars/Olympus"}, "'Mars/Olympus' is no time zone"),
+        ({"timezone": "Europe"}, "'Europe' is no time zone"),
         ({"databases": [{"name": "shop", "dsn": "host=db password=planted-1"}]}, "must hold no password"),
         ({"databases": [{"name": "shop", "dsn": "service=a", "password": "planted-1"}]}, "write a reference"),
         ({"repository": {"url": "ftp://x"}}, "write file:///absolute/path or s3://bucket/prefix"),
@@ -52,6 +53,31 @@ def test_a_wrong_file_is_refused_with_the_place_and_without_the_secret(tmp_path,
     with pytest.raises(ConfigurationError) as refused:
         read_system(path)
     assert sentence in str(refused.value)
+    assert "planted-1" not in str(refused.value)
+
+
+def test_the_only_database_that_is_wrong_is_not_said_to_be_missing(tmp_path):
+    path = tmp_path / "acme.yaml"
+    path.write_text(yaml.safe_dump(VALID | {"databases": [{"name": "shop", "dns": "service=a"}]}))
+    with pytest.raises(ConfigurationError) as refused:
+        read_system(path)
+    assert "databases.0.dns: unknown key" in str(refused.value)
+    assert "at least 1" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ("repository: {url: file:///b}\n", r"the key 'repository' stands twice, in line \d+, column 1;"),
+        ("backup: {recipients: [a], recipients: [planted-1]}\n", "the key 'recipients' stands twice"),
+        ("backup: " + "[" * 5000, "nested too deep"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_and_the_former_one_not_forgotten(tmp_path, more, sentence):
+    path = tmp_path / "acme.yaml"
+    path.write_text(yaml.safe_dump(VALID) + more)
+    with pytest.raises(ConfigurationError, match=sentence) as refused:
+        read_system(path)
     assert "planted-1" not in str(refused.value)
 
 

@@ -21,6 +21,7 @@ def test_the_newest_by_time_is_tried_and_names_that_are_no_dumps_are_passed_over
         os.utime(path, (at, at))
     (tmp_path / "dpkg.status.1").write_bytes(b"x")
     (tmp_path / "shop.dump.part").write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe.sql")
     found = [dump.key for dump in find_dumps(LocalStore(str(tmp_path)), "*")]
     assert found == ["shop.DUMP", "older/yesterday.sql.gz", "today.dump"]
     assert [dump.key for dump in find_dumps(LocalStore(str(tmp_path)), "*.sql.gz")] == ["older/yesterday.sql.gz"]
@@ -42,6 +43,18 @@ def test_the_newest_by_time_is_tried_and_names_that_are_no_dumps_are_passed_over
 def test_a_place_is_a_folder_a_prefix_a_pattern_or_one_dump(text, url, pattern):
     place = place_of(text)
     assert (place.url, place.pattern) == (url, pattern)
+
+
+@pytest.mark.parametrize(
+    "name", ["my dump.sql", "Größe.dump", "50%25.sql", "a[1].sql", "a?#.tar", "two\nlines.sql", "shop.out"]
+)
+def test_a_dump_is_found_by_its_own_name_whatever_stands_in_it(tmp_path, name):
+    for one in (name, "newer.sql", "newer.out"):
+        (tmp_path / one).write_bytes(b"x")
+    for text in (str(tmp_path / name), (tmp_path / name).as_uri()):
+        place = place_of(text)
+        assert place.url == f"file://{tmp_path}"
+        assert [dump.name for dump in find_dumps(LocalStore(str(tmp_path)), place.pattern)] == [name]
 
 
 @pytest.mark.parametrize("text", ["backups", "ftp://host/backups", "file://backups", "s3://", "file:///"])

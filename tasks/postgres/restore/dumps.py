@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import zstandard
 
@@ -62,30 +63,39 @@ class Dump(Frozen):
 def place_of(text: str) -> Place:
     """Given file:///folder, s3://bucket/prefix or /folder, return where to look.
 
-    A last part that is the name of a dump, or holds a *, picks among the names in the folder before it.
-    Raises ConfigurationError.
+    A last part that is the name of a dump or of a local file, or holds a *, picks among the names in the folder before
+    it. Raises ConfigurationError.
     """
     url = Path(text).as_uri().replace("%2A", "*") if text.startswith("/") else text
     url = url.rstrip("/")
     if not (url.startswith("file:///") or re.match(r"s3://[^/]", url)):
         raise ConfigurationError(f"'{text}' is no place of dumps; write file:///absolute/folder or s3://bucket/prefix")
     folder, _, last = url.rpartition("/")
-    if "*" in last or (_ENDINGS.search(last) and folder not in ("file://", "s3:/")):
+    if url.startswith("file:"):
+        last = unquote(last)
+        named = Path(unquote(url.removeprefix("file://"))).is_file()
+    else:
+        named = False
+    if named or "*" in last or (_ENDINGS.search(last) and folder not in ("file://", "s3:/")):
         return Place(url=folder, pattern=last)
     return Place(url=url, pattern="*")
 
 
 def find_dumps(store: Store, pattern: str) -> list[Dump]:
-    """The dumps below a store, the oldest first. Raises MissingError that says which names count as dumps."""
+    """The dumps below a store, the oldest first. Raises MissingError that says which names count as dumps.
+
+    A file of the very name that is asked for counts whatever its ending, and whatever stands in its name.
+    """
     items = list(store.list())
     folders = [item.key.removesuffix(TABLE_OF_CONTENTS) for item in items if _name(item) == TABLE_OF_CONTENTS]
     dumps = [_folder(items, folder) for folder in folders]
     dumps += [
         Dump(key=item.key, size_bytes=item.size_bytes, modified_at=item.modified_at)
         for item in items
-        if _ENDINGS.search(item.key) and not item.key.startswith(tuple(folder for folder in folders if folder))
+        if (_ENDINGS.search(item.key) or _name(item) == pattern)
+        and not item.key.startswith(tuple(folder for folder in folders if folder))
     ]
-    found = [dump for dump in dumps if fnmatchcase(dump.name, pattern)]
+    found = [dump for dump in dumps if dump.name == pattern or fnmatchcase(dump.name, pattern)]
     if not found:
         wanted = "" if pattern == "*" else f" named '{pattern}'"
         raise MissingError(f"no dump{wanted} was found below {store.url}; names that count are {_NAMES}")
