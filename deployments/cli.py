@@ -25,6 +25,8 @@ from tasks.repository.manifest import MANIFEST
 from tasks.repository.opening import open_store
 from tasks.repository.store import Store
 
+_RESTORE = "database_restore"
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Exit code 0 when all went well, 1 with one sentence on stderr when not."""
@@ -155,7 +157,16 @@ def deploy(options: argparse.Namespace) -> bool:
 
 def run_flow(options: argparse.Namespace) -> bool:
     """Run a flow in this process, with a Prefect server of its own: none needs to be there."""
-    parameters = _parameters(options.parameters)
+    return _run(options.flow, _parameters(options.parameters))
+
+
+def restore(options: argparse.Namespace) -> bool:
+    """Restore a backup as a new database beside what is there; without --apply only look whether it can be done."""
+    asked = {name: getattr(options, name) for name in ("system", "database", "into", "backup", "server")}
+    return _run(_RESTORE, {**asked, "create_roles": options.create_roles, "dry_run": not options.apply})
+
+
+def _run(name: str, parameters: dict[str, object]) -> bool:
     # Prefect takes a cancel while the flow runs, and hands it on to this one. Ctrl-C is a cancel like any other.
     signal.signal(signal.SIGTERM, _stopped)
     signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
@@ -166,10 +177,12 @@ def run_flow(options: argparse.Namespace) -> bool:
     with own_prefect() as wait_for_server:
         from deployments.flow_runner import check_parameters, run_here  # noqa: PLC0415 - imports Prefect
 
-        flow = check_parameters(options.flow, parameters)
+        flow = check_parameters(name, parameters)
         wait_for_server()
         result = run_here(flow, parameters)
     print(f"{result.verdict}: {mask(result.headline)}")
+    if name == _RESTORE:
+        print("".join(f"next: {mask(one.next_command)}\n" for one in result.checks if one.next_command), end="")
     return not result.verdict.is_red
 
 
@@ -236,6 +249,13 @@ def _parser() -> argparse.ArgumentParser:
     command("deploy", deploy).add_argument(
         "--directory", type=Path, help="where the project lies on the machines that run it; default: as here"
     )
+    restored = command("restore", restore)
+    restored.add_argument("database", help="whose backup")
+    restored.add_argument("--into", required=True, help="name of the new database; one that exists is refused")
+    restored.add_argument("--backup", default="", help="its id, see 'nightshift backups'; default: the newest")
+    restored.add_argument("--server", default="", help="libpq connection string; default: the database's own server")
+    restored.add_argument("--create-roles", action="store_true", help="make the roles that the server lacks")
+    restored.add_argument("--apply", action="store_true", help="restore; without it this is a plan")
     ran = command("run", run_flow, system=False)
     ran.add_argument("flow", help="name of a file in flows/")
     ran.add_argument("parameters", nargs="*", metavar="key=value")

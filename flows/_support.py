@@ -207,7 +207,7 @@ def run_name(flow: str) -> Any:
     def name() -> str:
         parameters = flow_run.parameters
         targets = [parameters["dumps"]] if parameters.get("dumps") else parameters.get("databases")
-        targets = targets or parameters.get("credentials") or ["all"]
+        targets = targets or parameters.get("credentials") or [parameters.get("into") or "all"]
         plan = " (plan only)" if parameters.get("dry_run") else ""
         return " ".join(part for part in (flow, parameters.get("system"), *targets) if part) + plan
 

@@ -13,22 +13,22 @@ _PREFIX = "nightshift-scratch-"
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A new folder, mode 0700, that goes with all it holds when the block is left.
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A new folder, mode 0700, that goes with all it holds when the block is left; in `parent`, or the temporary one.
 
     What runs that were killed left behind is removed first; it may hold secrets in clear.
     """
-    remove_leftovers()
-    folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{identity_of(getpid()).replace(':', '.')}-")
+    remove_leftovers(parent)
+    folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{identity_of(getpid()).replace(':', '.')}-", dir=parent)
     try:
         yield Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_leftovers() -> None:
+def remove_leftovers(parent: Path | None = None) -> None:
     """Remove the folders whose owner no longer runs."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for folder in (parent or Path(tempfile.gettempdir())).glob(f"{_PREFIX}*"):
         owner = folder.name.removeprefix(_PREFIX).split("-", maxsplit=1)[0].replace(".", ":")
         if not is_alive(owner):
             shutil.rmtree(folder, ignore_errors=True)

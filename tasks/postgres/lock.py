@@ -24,10 +24,11 @@ _LOG = logging.getLogger("nightshift.lock")
 
 
 class DatabaseLock:
-    """The lock of one database, held by its own session."""
+    """The lock of one database, held by its own session; of something else there when it has a number of its own."""
 
-    def __init__(self, database: Database, connection: Connection[tuple[object, ...]]) -> None:
+    def __init__(self, database: Database, connection: Connection[tuple[object, ...]], number: int = 1) -> None:
         self._database, self._connection = database, connection
+        self._lock = _LOCK | {"objid": number}
 
     def check(self) -> None:
         """To be called before anything is committed. Raises UnreachableError when the lock was lost meanwhile."""
@@ -51,7 +52,7 @@ class DatabaseLock:
 
     def _ask(self, query: str) -> object:
         try:
-            row = self._connection.execute(queries.load(query), _LOCK).fetchone()
+            row = self._connection.execute(queries.load(query), self._lock).fetchone()
         except psycopg.OperationalError as error:
             raise UnreachableError(
                 f"the session that locks '{self._database.name}' was lost, nothing was committed: "
@@ -68,7 +69,7 @@ def database_lock(
 
     Raises RefusedError that names the holder and since when: at once, or after `wait_seconds` when the policy waits.
     """
-    with connect(database, application_name=_holder_name(kind, run_id), dsn=database.lock_dsn) as connection:
+    with connect(database, application_name=session_name(kind, run_id), dsn=database.lock_dsn) as connection:
         connection.autocommit = True
         lock = DatabaseLock(database, connection)
         lock.keep()
@@ -88,7 +89,7 @@ def database_lock(
         yield lock
 
 
-def _holder_name(kind: str, run_id: str) -> str:
+def session_name(kind: str, run_id: str) -> str:
     """nightshift:KIND:HOST:RUN, the host cut so that the run fits into PostgreSQL's 63 bytes."""
     around = len(f"nightshift:{kind}::{run_id}")
     return f"nightshift:{kind}:{socket.gethostname()[: 63 - around]}:{run_id}"

@@ -19,13 +19,16 @@ _OF_EVERY_DATABASE = ("schema public", "extension plpgsql")
 _NAMED = 20
 
 
-def compare(source: Fingerprint, restored: Fingerprint) -> list[CheckResult]:
-    """All differences, and what could not be compared; empty when the copy is what the source held."""
+def compare(source: Fingerprint, restored: Fingerprint, where: str = "the sandbox") -> list[CheckResult]:
+    """All differences, and what could not be compared; empty when the copy is what the source held.
+
+    `where` is the server that holds the copy, in words.
+    """
     return [
         *_tables(source, restored),
         *_large_objects(source.large_objects, restored.large_objects),
         *_sequences(source, restored),
-        *_objects(source, restored),
+        *_objects(source, restored, where),
         *_extensions(source, restored),
         *_not_compared(source),
     ]
@@ -82,7 +85,7 @@ def _sequences(source: Fingerprint, restored: Fingerprint) -> list[CheckResult]:
     return results
 
 
-def _objects(source: Fingerprint, restored: Fingerprint) -> list[CheckResult]:
+def _objects(source: Fingerprint, restored: Fingerprint, where: str) -> list[CheckResult]:
     other_major = source.server_version_num // 10000 != restored.server_version_num // 10000
     results, not_comparable = [], 0
     for name in sorted(source.objects.keys() | restored.objects.keys()):
@@ -96,7 +99,7 @@ def _objects(source: Fingerprint, restored: Fingerprint) -> list[CheckResult]:
         if other_major and name.startswith(_DEPARSED) and name in source.objects and name in restored.objects:
             not_comparable += 1
         elif name.startswith(_OF_THE_MACHINE):
-            results.append(_result(name, Verdict.SKIP, "is another in the sandbox, whose machine lacks it"))
+            results.append(_result(name, Verdict.SKIP, f"is another in {where}, whose machine lacks it"))
         elif name not in restored.objects:
             results.append(_result(name, Verdict.FAIL, "is missing in the copy"))
         elif name not in source.objects:
@@ -104,7 +107,7 @@ def _objects(source: Fingerprint, restored: Fingerprint) -> list[CheckResult]:
         else:
             results.append(_result(name, Verdict.FAIL, "is defined otherwise than in the source"))
     if not_comparable:
-        message = f"{not_comparable} definitions are written otherwise by the sandbox's version; compare them by eye"
+        message = f"{not_comparable} definitions are written otherwise by {where}'s version; compare them by eye"
         results.append(_result("definitions", Verdict.SKIP, message))
     return results
 

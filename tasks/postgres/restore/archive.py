@@ -16,8 +16,10 @@ _TABLESPACE = re.compile(rf' TABLESPACE = (?:"(?:[^"]|"")*"|{_VALUE})')
 _STATEMENT = re.compile(r'^CREATE DATABASE ("(?:[^"]|"")*"|[^\s;]+)(?: .*)?;$', re.MULTILINE)
 _ENTRY = re.compile(r"^\d+; \d+ \d+ (?:DATABASE|DATABASE PROPERTIES|(?:ACL|COMMENT|SECURITY LABEL) - DATABASE) ")
 _PROBE = "nightshift_probe"
-_LISTING_BYTES = 256 * 1024 * 1024
+LISTING_BYTES = 256 * 1024 * 1024
 PLAIN_DATABASE = "nightshift_dump"
+# How the contents of an archive are restored: the first error ends it, and all lies in the default tablespace.
+CONTENTS = ("--exit-on-error", "--no-tablespaces")
 PSQL = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
 
 
@@ -28,7 +30,7 @@ def possible_here(connection: Connection[tuple[object, ...]], statement: str) ->
     """
     if not _STATEMENT.match(statement):
         return statement, ""
-    wanted = _TABLESPACE.sub("", statement)
+    wanted = without_tablespace(statement)
     plain = _LOCALE.sub("", wanted).rstrip(";\n")
     reason = ""
     for candidate in (wanted, f"{plain} LC_COLLATE = 'C' LC_CTYPE = 'C.UTF-8';", f"{plain};"):
@@ -43,6 +45,16 @@ def possible_here(connection: Connection[tuple[object, ...]], statement: str) ->
     raise ToolFailedError(f"the sandbox cannot make the database: {reason}; look at '{statement.strip()}'")
 
 
+def without_tablespace(statement: str) -> str:
+    """A CREATE DATABASE statement without the tablespace that the source lay in."""
+    return _TABLESPACE.sub("", statement)
+
+
+def database_entries(listing: str) -> str:
+    """Of a listing, the entries that are the database itself: how it is made, whose it is, what is set in it."""
+    return "".join(f"{line}\n" for line in listing.splitlines() if _ENTRY.match(line))
+
+
 def locale_note(reason: str) -> str:
     """What it means that a database was made with another locale."""
     return (
@@ -53,7 +65,7 @@ def locale_note(reason: str) -> str:
 
 def listing_of(box: Sandbox, archive: str, *options: str) -> str:
     """What pg_restore lists of an archive. Raises ToolFailedError."""
-    return output_of(box.program("pg_restore", "--list", *options, archive), _LISTING_BYTES)
+    return output_of(box.program("pg_restore", "--list", *options, archive), LISTING_BYTES)
 
 
 def make_database(ladder: Ladder, box: Sandbox, archive: str) -> str:
@@ -63,8 +75,7 @@ def make_database(ladder: Ladder, box: Sandbox, archive: str) -> str:
     """
     with ladder.rung("database") as rung:
         entries = box.folder / "database.list"
-        lines = listing_of(box, archive, "--create").splitlines()
-        entries.write_text("".join(f"{line}\n" for line in lines if _ENTRY.match(line)), "utf-8")
+        entries.write_text(database_entries(listing_of(box, archive, "--create")), "utf-8")
         script = output_of(
             box.program("pg_restore", "--create", f"--use-list={entries}", "--no-tablespaces", "--file=-", archive)
         )
@@ -96,7 +107,7 @@ def restore_archive(
 ) -> None:
     """Restore the contents of an archive into its database; the first error ends it, and names its entry."""
     jobs = (f"--jobs={box.policy.jobs}",) if parallel else ()
-    options = ("--exit-on-error", "--no-tablespaces", *jobs)
+    options = (*CONTENTS, *jobs)
     with (
         ladder.rung("restore", until=75) as rung,
         box.growing(dbname, lambda size_bytes: rung.done(size_bytes / max(1, expected_bytes))),

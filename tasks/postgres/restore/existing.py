@@ -33,6 +33,7 @@ from tasks.postgres.restore.asking import ask, check_structures, command_path
 from tasks.postgres.restore.ladder import Broken, Ladder, Progress
 from tasks.postgres.restore.sandbox import Sandbox, sandbox, sandbox_binaries
 from tasks.postgres.restore.script import Adapter
+from tasks.postgres.restore.spool import spool_file
 from tasks.repository.local import LocalStore
 from tasks.repository.store import Store
 
@@ -163,7 +164,7 @@ class _Climb:
         copy.mkdir(mode=0o700)
         prefix = f"{self.dump.key}/" if self.dump.key else ""
         for item in self.store.list(prefix):
-            with self.box.spool(copy / item.key.removeprefix(prefix)) as spool, self.store.reading(item.key) as source:
+            with spool_file(copy / item.key.removeprefix(prefix)) as spool, self.store.reading(item.key) as source:
                 while chunk := source.read(dumps.CHUNK_BYTES):
                     spool.write(chunk)
         return copy
@@ -173,7 +174,7 @@ class _Climb:
         if isinstance(self.store, LocalStore) and dumps.lies_plain(self.store, self.dump):
             return self.store.folder / self.dump.key
         copy = self.box.folder / "archive"
-        with self.box.spool(copy) as spool:
+        with spool_file(copy) as spool:
             for chunk in chunks:
                 spool.write(chunk)
         return copy

@@ -16,13 +16,14 @@ from tasks.repository.records import Proven
 
 log = logging.getLogger("nightshift.restore")
 Progress = Callable[[float, str], None]
+Remedies = Sequence[tuple[str, str]]
 _LEVELS = {
     Verdict.OK: logging.INFO,
     Verdict.INFO: logging.INFO,
     Verdict.SKIP: logging.WARNING,
     Verdict.WARN: logging.WARNING,
 }
-_REMEDIES = (
+_REMEDIES: Remedies = (
     (
         r"unsupported version|unrecognized configuration parameter",
         "a newer pg_dump wrote it: install that PostgreSQL, or name its folder in restore_test.binaries",
@@ -69,11 +70,20 @@ class Broken(Exception):
 class Ladder:
     """The rungs climbed so far of one backup, within a limit of time.
 
-    `on_progress(percent, rung)` is called on the way.
+    `on_progress(percent, rung)` is called on the way. `work` is what is climbed for, in words; `remedies` are patterns
+    of what programs say, each with what to do about it.
     """
 
-    def __init__(self, target: str, on_progress: Progress, limit_seconds: float) -> None:
+    def __init__(
+        self,
+        target: str,
+        on_progress: Progress,
+        limit_seconds: float,
+        work: str = "test",
+        remedies: Remedies = _REMEDIES,
+    ) -> None:
         self.target, self.on_progress, self.limit_seconds = target, on_progress, limit_seconds
+        self._work, self._remedies = work, remedies
         self.elapsed = stopwatch()
         self.percent = 0.0
         self.rungs: list[CheckResult] = []
@@ -102,7 +112,7 @@ class Ladder:
             stopping.raise_if_stopped()
             if isinstance(error, StoppedError | UnreachableError) and not self.is_late:
                 raise
-            said = with_remedy(" ".join(str(error).split()))
+            said = with_remedy(" ".join(str(error).split()), self._remedies)
             self.record(name, Verdict.FAIL, self._too_late() if self.is_late else said, elapsed())
             raise Broken from None
         worst = Verdict.worst([Verdict.OK, *(finding.verdict for finding in rung.findings)])
@@ -127,9 +137,13 @@ class Ladder:
         )
         self.rungs.append(found)
         said = f"{found.message and ': '}{found.message}"
-        log.log(
-            _LEVELS.get(verdict, logging.ERROR), "%s: %s %s after %.1f s%s", self.target, name, verdict, seconds, said
-        )
+        log.log(level_of(verdict), "%s: %s %s after %.1f s%s", self.target, name, verdict, seconds, said)
+
+    def note(self, check: CheckResult) -> None:
+        """Add what was found before the climb; the run's log shows it at once."""
+        noted = check.model_copy(update={"message": mask(check.message)})
+        self.rungs.append(noted)
+        log.log(level_of(noted.verdict), "%s: %s %s: %s", noted.target, noted.name, noted.verdict, noted.message)
 
     @property
     def is_late(self) -> bool:
@@ -138,13 +152,16 @@ class Ladder:
 
     def _too_late(self) -> str:
         return (
-            f"the test was ended after {self.limit_seconds:g} s; raise restore_test.deadline_seconds, "
+            f"the {self._work} was ended after {self.limit_seconds:g} s; raise restore_test.deadline_seconds, "
             "or look at what takes so long in the rungs before"
         )
 
-    def hold_rto(self, limit_seconds: float | None) -> float:
-        """Record the RTO, the seconds from the start until now, WARN above the limit; return it rounded."""
-        seconds = self.elapsed()
+    def hold_rto(self, limit_seconds: float | None, seconds: float | None = None) -> float:
+        """Record the RTO, the seconds from the start until now, WARN above the limit; return it rounded.
+
+        The start is that of the climb, unless the `seconds` since an earlier one are given.
+        """
+        seconds = self.elapsed() if seconds is None else seconds
         late = limit_seconds is not None and seconds > limit_seconds
         message = f"restored and compared in {seconds:.1f} s"
         if late:
@@ -165,9 +182,14 @@ class Ladder:
         return "partially proven" if any(rung.verdict is Verdict.SKIP for rung in self.rungs) else "proven"
 
 
-def with_remedy(message: str) -> str:
+def level_of(verdict: Verdict) -> int:
+    """How loud the run's log is about it."""
+    return _LEVELS.get(verdict, logging.ERROR)
+
+
+def with_remedy(message: str, known: Remedies = _REMEDIES) -> str:
     """What a program said, and what to do about it where that is known."""
-    remedies = [remedy for pattern, remedy in _REMEDIES if re.search(pattern, message)]
+    remedies = [remedy for pattern, remedy in known if re.search(pattern, message)]
     return f"{message}; {remedies[0]}" if remedies else message
 
 

@@ -4,25 +4,24 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from pathlib import Path
-from threading import Event, Thread, Timer
-from typing import BinaryIO, cast
+from threading import Timer
 
-import psycopg
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 
 from tasks.base import stopping
 from tasks.base.backup import RestoreTestPolicy
-from tasks.base.errors import MissingError, NightshiftError, RefusedError
+from tasks.base.errors import MissingError
 from tasks.base.orphans import end_orphans
 from tasks.base.programs import Program
 from tasks.base.run import current_run
 from tasks.base.system import Database
 from tasks.postgres.clients import client_major, debian_folders, embedded_binaries
 from tasks.postgres.connection import connect
+from tasks.postgres.restore.spool import check_disk, watching_size
 from tasks.postgres.server import LocalServer, bare_environment, end_servers, remove_leftovers, server_folder
 
 SUPERUSER = "nightshift_sandbox"
@@ -52,7 +51,6 @@ _EVENT_TRIGGERS_OFF_SINCE = 17
 _PROGRAM_OPTIONS = ("-c statement_timeout=0", "-c default_transaction_read_only=off")
 _PROGRAMS = ("initdb", "pg_ctl", "postgres", "pg_dump", "pg_restore", "psql")
 _APPLICATION = "nightshift:restore-test"
-_WATCH_SECONDS = 2.0
 
 
 def sandbox_binaries(major: int | None, configured: Path | None) -> Path:
@@ -139,38 +137,9 @@ class Sandbox:
             deadline_seconds=self.policy.deadline_seconds,
         )
 
-    @contextmanager
-    def spool(self, path: Path) -> Iterator[BinaryIO]:
-        """A new file in the folder, for its owner only. Raises RefusedError when it cannot be written."""
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
-        except NightshiftError:
-            raise
-        except OSError as error:
-            raise RefusedError(
-                f"the spool {path.name} cannot be written ({error.strerror}); free disk or set restore_test.folder"
-            ) from None
-
-    @contextmanager
-    def growing(self, dbname: str, on_size: Callable[[int], None]) -> Iterator[None]:
+    def growing(self, dbname: str, on_size: Callable[[int], None]) -> AbstractContextManager[None]:
         """While the block runs, tell every two seconds how large a database has become, in bytes."""
-        ended = Event()
-
-        def watch() -> None:
-            with suppress(psycopg.Error, NightshiftError), self.connect("template1") as connection:
-                while not ended.wait(_WATCH_SECONDS):
-                    row = connection.execute("SELECT pg_database_size(%s)", (dbname,)).fetchone()
-                    on_size(cast(int, row[0]) if row else 0)
-
-        watcher = Thread(target=copy_context().run, args=(watch,))
-        watcher.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            watcher.join()
+        return watching_size(lambda: self.connect("template1"), dbname, on_size)
 
 
 def _helpers_per_job(jobs: int) -> int:
@@ -196,7 +165,7 @@ def sandbox(policy: RestoreTestPolicy, needed_bytes: int) -> Iterator[Sandbox]:
     limit.daemon = True
     try:
         remove_leftovers(folder.parent)
-        _check_disk(folder, policy, needed_bytes)
+        check_disk(folder.parent, policy, needed_bytes, "the restore test")
         limit.start()
         with ThreadPoolExecutor(max_workers=1) as beside, stopping.on_stop(lambda: end_servers(folder)):
             try:
@@ -207,23 +176,3 @@ def sandbox(policy: RestoreTestPolicy, needed_bytes: int) -> Iterator[Sandbox]:
         limit.cancel()
         end_servers(folder)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _check_disk(folder: Path, policy: RestoreTestPolicy, needed_bytes: int) -> None:
-    free = shutil.disk_usage(folder).free
-    budget = min(free, policy.disk_budget_bytes or free)
-    if needed_bytes > budget:
-        raise RefusedError(
-            f"the restore test needs about {_human(needed_bytes)} below {folder.parent}, {_human(free)} are free and "
-            f"the budget is {_human(budget)}; free some, or set restore_test.folder or restore_test.disk_budget_bytes"
-        )
-
-
-def _human(size_bytes: int) -> str:
-    """The size in bytes, and as people say it."""
-    size, unit = float(size_bytes), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size < 1024 or unit == "TiB":
-            break
-        size /= 1024
-    return f"{size_bytes} bytes ({size:.1f} {unit})" if unit != "B" else f"{size_bytes} bytes"
