@@ -1,4 +1,4 @@
-"""A backup restored beside what is there: planned without a change, compared before it gets its name, overwriting nothing."""
+"""A backup restored beside what is there: planned without a change, compared before it gets its name."""
 
 import csv
 import io
@@ -45,7 +45,7 @@ def stored(postgres, tmp_path_factory):
 @pytest.fixture
 def acme(stored, postgres, tmp_path, monkeypatch):
     """The system acme with a copy of that repository; whatever the test made at the server is gone afterwards."""
-    repository, manifest, identity, dsn = stored
+    repository, _, identity, dsn = stored
     systems = tmp_path / "systems"
     systems.mkdir()
     monkeypatch.setenv("NIGHTSHIFT_SYSTEMS", str(systems))
@@ -232,8 +232,9 @@ def swap(folder, whole, other):
         if file.role in ("archive", "toc"):
             taken = whole.file(file.role)
             shutil.copyfile(folder / taken.key, folder / file.key)
-            file = taken.model_copy(update={"key": file.key})
-        files.append(file)
+            files.append(taken.model_copy(update={"key": file.key}))
+        else:
+            files.append(file)
     path.chmod(0o600)
     path.write_text(other.model_copy(update={"files": tuple(files)}).model_dump_json())
 

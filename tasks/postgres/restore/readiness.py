@@ -16,7 +16,7 @@ from tasks.postgres.fingerprint.models import Fingerprint
 from tasks.postgres.restore.globals import Globals, needed, owners, read_globals
 from tasks.postgres.restore.spool import check_disk
 from tasks.postgres.restore.stored import StoredBackup, entries, identity_for
-from tasks.postgres.restore.target import TargetServer
+from tasks.postgres.restore.target import ServerFacts, TargetServer
 from tasks.repository.manifest import Manifest
 from tasks.repository.store import Store
 
@@ -79,8 +79,8 @@ def look(
 
     yield check("backup", lambda: _stored(known.backup))
     yield check("identity", lambda: _opens(known))
-    yield check("client programs", lambda: _programs(manifest, system, server))
-    yield check("server", lambda: _server(manifest, server))
+    yield check("client programs", lambda: programs_fit(manifest, system.backup.binaries, server.facts))
+    yield check("server", lambda: server_fits(manifest, server.facts))
     yield check("name", lambda: _name(server, into))
     yield check("locale", lambda: _locale(manifest, server))
     if not known.trouble:
@@ -116,19 +116,21 @@ def _opens(known: Known) -> Found:
     return Verdict.OK, "" if known.backup.manifest.recipients else "the backup is stored in clear"
 
 
-def _programs(manifest: Manifest, system: System, server: TargetServer) -> Found:
-    clients = find_clients(manifest.client_major * 10000, system.backup.binaries)
-    if clients.major >= _TRANSACTION_TIMEOUT_SINCE > server.facts.major:
+def programs_fit(manifest: Manifest, binaries: Path | None, facts: ServerFacts) -> Found:
+    """Whether there is a pg_restore that reads the archive and is understood by the server. Raises NightshiftError."""
+    clients = find_clients(manifest.client_major * 10000, binaries)
+    if clients.major >= _TRANSACTION_TIMEOUT_SINCE > facts.major:
         raise RefusedError(
             f"pg_dump {manifest.client_major} wrote the archive, and pg_restore {clients.major} cannot restore into a "
-            f"server {server.facts.major}; take a server of {_TRANSACTION_TIMEOUT_SINCE} or newer, or restore by hand "
+            f"server {facts.major}; take a server of {_TRANSACTION_TIMEOUT_SINCE} or newer, or restore by hand "
             "as the backup's RESTORE.txt says"
         )
     return Verdict.OK, f"pg_restore {clients.major} in {clients.folder}"
 
 
-def _server(manifest: Manifest, server: TargetServer) -> Found:
-    facts, source_major = server.facts, manifest.server_version_num // 10000
+def server_fits(manifest: Manifest, facts: ServerFacts) -> Found:
+    """Whether the server is one on which the database can be made. Raises RefusedError."""
+    source_major = manifest.server_version_num // 10000
     if facts.is_standby:
         raise RefusedError("the server is a standby, on which no database can be made; name its primary in server=")
     if facts.major < source_major:
