@@ -20,6 +20,7 @@ from flows.database_backup import database_backup
 from flows.database_restore import database_restore
 from tasks.base import stopping
 from tasks.base.errors import NightshiftError
+from tasks.base.orphans import end_orphans
 from tasks.base.words import Verdict
 from tasks.postgres.clients import embedded_binaries
 from tests.real.canary import of_prefect, planted, process_list_watched, spellings
@@ -239,16 +240,34 @@ def swap(folder, whole, other):
     path.write_text(other.model_copy(update={"files": tuple(files)}).model_dump_json())
 
 
-@pytest.fixture
-def held(acme, tmp_path):
-    """Client programs whose pg_restore hangs at the server, as one at a slow disk does; they are those of acme."""
-    folder, real = tmp_path / "held", embedded_binaries()
+def pg_restore_that(does, folder):
+    """Client programs whose pg_restore does that first, when it restores; from now on they are those of acme."""
+    real = embedded_binaries()
     folder.mkdir()
     for name in ("pg_dump", "pg_dumpall", "pg_restore"):
-        hang = 'case "$*" in *--dbname*) sleep 600;; esac\n' if name == "pg_restore" else ""
-        (folder / name).write_text(f'#!/bin/sh\n{hang}exec {real / name} "$@"\n')
+        first = f'case "$*" in *--dbname*) {does};; esac\n' if name == "pg_restore" else ""
+        (folder / name).write_text(f'#!/bin/sh\n{first}exec {real / name} "$@"\n')
         (folder / name).chmod(0o755)
     change_system(backup={"binaries": str(folder)})
+
+
+@pytest.fixture
+def held(acme, tmp_path):
+    """A pg_restore that hangs, as one at a slow disk does."""
+    pg_restore_that("sleep 600", tmp_path / "held")
+
+
+def test_a_session_that_is_lost_on_the_way_is_one_sentence_and_nothing_is_left(postgres, stored, acme, tmp_path):
+    before = databases(postgres)
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'nightshift:restore:%'"
+    pg_restore_that(f"{embedded_binaries() / 'psql'} -qAt -o /dev/null -c \"{end}\" '{stored[3]}'", tmp_path / "lost")
+    refused("the session to the server of 'shop' was lost: .*; look whether it runs, start again")
+    assert databases(postgres) == before
+    change_system(backup={"binaries": None, "fingerprint": {"mode": "off"}})
+    (made,) = database_backup("acme").backups
+    done = database_restore("acme", into="restored", backup=made.backup_id, dry_run=False)
+    assert done.verdict is Verdict.SKIP
+    assert "restored, not compared, in " in done.headline, "what was not compared is not called so"
 
 
 def test_a_second_run_is_refused_by_the_name_of_the_first_and_a_stop_leaves_nothing(postgres, held, tmp_path):
@@ -285,10 +304,12 @@ def test_what_a_killed_run_left_is_dropped_by_the_next_which_succeeds(postgres, 
     done = database_restore("acme", into="restored", dry_run=False)
     assert databases(postgres) == {*before, "restored"}
     assert [one.message for one in done.checks if one.name == "lock"] == [f"{left} of a killed run was dropped"]
-    assert own_processes() == [], "its pg_restore was ended"
+    assert set(own_processes()) <= {"prefect"}, "its pg_restore was ended"
+    end_orphans("nightshift run")  # as the next command does with the server of a killed one
+    assert own_processes() == []
 
 
-def test_the_command_restores_with_a_password_that_nobody_sees(postgres, acme, guarded, tmp_path, monkeypatch):
+def test_the_command_restores_with_a_password_that_nobody_sees(postgres, guarded, acme, tmp_path, monkeypatch):
     secret = planted("for the restore ")
     monkeypatch.setenv("ACME_GUARDED", secret)
     with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:

@@ -5,6 +5,7 @@ from typing import ClassVar
 from tasks.base.units import human
 from tasks.base.words import CheckResult, FlowResult
 from tasks.postgres.restore.beside import Restored
+from tasks.postgres.restore.ladder import how_far
 
 HEADER = ("database", "backup_id", "into", "step", "verdict", "seconds", "message", "rto_seconds", "next_command")
 
@@ -43,7 +44,8 @@ class DatabaseRestoreResult(FlowResult):
         what = f"backup {self.backup_id} of '{self.database}'"
         if self.rto_seconds is not None and not self.verdict.is_red:
             counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
-            return f"'{self.into}' is {what}, restored and compared in {human(self.rto_seconds, 'seconds')}; {counts}"
+            took = human(self.rto_seconds, "seconds")
+            return f"'{self.into}' is {what}, {how_far(self.checks)} in {took}; {counts}"
         worst = next((one for one in self.checks if one.verdict is self.verdict), None)
         if self.verdict.is_red and worst is not None:
             kept = next((f"; {one.message}" for one in self.checks if one.name == "kept"), "")

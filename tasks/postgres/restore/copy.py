@@ -25,7 +25,7 @@ from tasks.postgres.fingerprint.models import Fingerprint
 from tasks.postgres.names import quoted
 from tasks.postgres.restore.archive import CONTENTS, LISTING_BYTES, database_entries, without_tablespace
 from tasks.postgres.restore.differences import differences
-from tasks.postgres.restore.ladder import Ladder
+from tasks.postgres.restore.ladder import NOT_COMPARED, Ladder
 from tasks.postgres.restore.positions import add_positions
 from tasks.postgres.restore.readiness import Known
 from tasks.postgres.restore.spool import spool_file, watching_size
@@ -204,7 +204,7 @@ class Copy:
             rung.findings = found
             rung.message = f"{len(source.tables)} tables and what is compared beside them came back as they were"
             if manifest.fingerprint_mode is FingerprintMode.OFF:
-                rung.skip("the backup was made without a fingerprint; set backup.fingerprint.mode")
+                rung.skip(NOT_COMPARED)
 
     def _keep(self, why: str, rename: str) -> None:
         """Leave the copy under its temporary name, where no later run removes it."""

@@ -15,7 +15,7 @@ from tasks.postgres.fingerprint.definitions import has_passwords
 from tasks.postgres.restore.archive import PSQL, listing_of, make_database, restore_archive
 from tasks.postgres.restore.asking import ask, check_structures, command_path
 from tasks.postgres.restore.globals import GRANTED_BY
-from tasks.postgres.restore.ladder import Broken, Ladder, Progress
+from tasks.postgres.restore.ladder import NOT_COMPARED, Broken, Ladder, Progress
 from tasks.postgres.restore.positions import add_positions
 from tasks.postgres.restore.sandbox import Sandbox, sandbox, sandbox_binaries
 from tasks.postgres.restore.spool import spool_file
@@ -118,7 +118,7 @@ class _Climb:
             rung.findings = compare(source, restored)
             rung.message = f"{len(source.tables)} tables and what is compared beside them came back as they were"
             if manifest.fingerprint_mode is FingerprintMode.OFF:
-                rung.skip("the backup was made without a fingerprint; set backup.fingerprint.mode")
+                rung.skip(NOT_COMPARED)
 
 
 def _contain(roles: Path) -> None:
