@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from flows.database_backup import database_backup
+from flows.database_restore import database_restore
 from flows.restore_test import restore_test
 from tasks.base.backup import FingerprintPolicy
 from tasks.base.system import Database
@@ -68,6 +69,11 @@ def test_what_a_database_forbids_or_notes_is_no_alarm(guarded_shop, postgres, sy
         ("fingerprint", Verdict.INFO, "schema public"),
     ]
     assert receipt.proven == "proven"
+    # Nor is it one on a real server, where the triggers of the copy are at work as soon as they are there.
+    beside = database_restore("acme", into="guarded_restored", dry_run=False)
+    assert beside.verdict is Verdict.INFO, beside.headline
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+        connection.execute("DROP DATABASE guarded_restored WITH (FORCE)")
 
 
 def test_what_a_cast_of_the_user_or_of_bpchar_hides_is_found(guarded_shop):

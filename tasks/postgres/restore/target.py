@@ -27,6 +27,7 @@ UNFINISHED, KEPT = "unfinished restore", "kept restore"
 _ENTRANCES = ("postgres", "template1", None)
 _NO_ENTRANCE = r"database \".*\" does not exist|no pg_hba.conf entry|permission denied for database|not currently acc"
 _SETTINGS = {"statement_timeout": "0", "lock_timeout": "0", "client_connection_check_interval": "5s"}
+_EVENT_TRIGGERS_OFF_SINCE = 17
 _RENAMES, _AGAIN_SECONDS = 10, 1.0
 _LOG = logging.getLogger("nightshift.restore")
 
@@ -63,8 +64,15 @@ class TargetServer:
         return f"{PREFIX}{self.run_id}"
 
     def at(self, dbname: str) -> Database:
-        """A database of this server."""
-        return self.database.model_copy(update={"dsn": make_conninfo(self.database.dsn, dbname=dbname)})
+        """A database of this server, entered so that neither its settings nor its own triggers are in the way.
+
+        A trigger on logins or DDL that came with the copy may refuse this run, or write down that it was there.
+        """
+        options = [self._session.info.options, "-c default_transaction_read_only=off"]
+        if self.facts.is_superuser and self.facts.major >= _EVENT_TRIGGERS_OFF_SINCE:
+            options.append("-c event_triggers=off")
+        dsn = make_conninfo(self.database.dsn, dbname=dbname, options=" ".join(options).strip())
+        return self.database.model_copy(update={"dsn": dsn})
 
     def rows(
         self, query: bytes | sql.Composed, values: Sequence[object] | Mapping[str, object] | None = None
