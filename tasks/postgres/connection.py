@@ -25,6 +25,11 @@ _REFUSALS = (
     (r"role \".*\" does not exist", "create the role, see docs/least_privilege.md"),
     (r"database \".*\" does not exist", "correct dbname in the dsn"),
     (r"permission denied for database", "GRANT CONNECT on the database to the role"),
+    (r"is not permitted to log in", "ALTER ROLE … LOGIN"),
+    (
+        r"could not access file",
+        "take the missing library out of session_preload_libraries of the role or database, or install it",
+    ),
     (r"definition of service \".*\" not found", "add the service to the file that PGSERVICEFILE names"),
     (r"server does not support SSL", "set sslmode=prefer, or turn TLS on at the server"),
     (
@@ -43,6 +48,7 @@ _RIGHTS = (
     ),
     (r"permission denied", "'nightshift check' names the GRANT, see docs/least_privilege.md"),
 )
+_CROWDED = r"too many (connections|clients)|connection slots"
 _LOST = r"could not connect|Connection refused|closed the connection|terminating connection|timeout expired|starting up"
 
 
@@ -122,9 +128,10 @@ def _refused(database: Database, error: psycopg.OperationalError) -> NoReturn:
     for pattern, remedy in _REFUSALS:
         if re.search(pattern, text):
             raise RefusedError(f"cannot connect to '{database.name}': {text}; {remedy}") from None
-    raise UnreachableError(
-        f"cannot connect to '{database.name}': {text}; look whether the server runs and is reachable from here"
-    ) from None
+    remedy = "look whether the server runs and is reachable from here"
+    if re.search(_CROWDED, text):
+        remedy = "raise that limit, close other sessions, or lower backup.fingerprint.connections"
+    raise UnreachableError(f"cannot connect to '{database.name}': {text}; {remedy}") from None
 
 
 def _sentence(error: psycopg.Error) -> str:

@@ -11,11 +11,13 @@ from pydantic import ValidationError
 
 from tasks.base.backup import BackupKind
 from tasks.base.clock import parse_stamp
-from tasks.base.errors import CorruptError, RefusedError
+from tasks.base.errors import ConfigurationError, CorruptError, RefusedError
 from tasks.repository.manifest import MANIFEST, BackupRef, Manifest
 from tasks.repository.store import Store, StoredObject
 
 _LOG = logging.getLogger("nightshift.repository")
+# What a backup is restored from and compared with.
+_ROLES = ("archive", "toc", "globals", "fingerprint")
 _KINDS = {str(kind) for kind in BackupKind}
 
 
@@ -40,16 +42,29 @@ def list_backups(
 
 
 def load_manifest(store: Store, backup: BackupRef | str) -> Manifest:
-    """The manifest of a backup. Raises MissingError, or CorruptError when it is not what was written."""
+    """The manifest of a backup. Raises MissingError, or CorruptError when it is not what was written.
+
+    ConfigurationError when a newer Nightshift wrote it, which says nothing of the backup.
+    """
     prefix = backup if isinstance(backup, str) else backup.prefix
     key = f"{prefix}/{MANIFEST}"
     try:
         manifest = Manifest.model_validate_json(store.get(key))
     except ValidationError as error:
-        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        wrong = error.errors()[0]
+        place = ".".join(str(part) for part in wrong["loc"])
+        if place == "format_version" and isinstance(wrong["input"], int) and wrong["input"] > 1:
+            raise ConfigurationError(
+                f"{key} has format {wrong['input']}, which a newer Nightshift wrote; install that one to read it"
+            ) from None
         raise CorruptError(f"{key} is no valid manifest (at '{place}'); take another backup") from None
     if manifest.prefix != prefix:
         raise CorruptError(f"{key} is the manifest of {manifest.prefix}; take another backup")
+    lacking = [role for role in _ROLES if role not in {file.role for file in manifest.files}]
+    strange = [file.key for file in manifest.files if not file.key.startswith(f"{prefix}/")]
+    if lacking or strange:
+        what = f"names no {lacking[0]}" if lacking else f"names {strange[0]}, which is not of this backup"
+        raise CorruptError(f"{key} {what}: it was changed; take another backup")
     return manifest
 
 

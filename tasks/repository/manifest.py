@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from tasks.base.backup import BackupKind, FingerprintMode
 from tasks.base.clock import parse_stamp
@@ -31,9 +31,9 @@ class Manifest(Frozen):
     database: str
     kind: BackupKind
     run_id: str
-    snapshot_at: datetime = Field(description="Time of the snapshot by the server's clock")
+    snapshot_at: AwareDatetime = Field(description="Time of the snapshot by the server's clock")
     snapshot_lsn: str = Field(description="WAL position at the snapshot")
-    finished_at: datetime
+    finished_at: AwareDatetime
     nightshift_version: str
     server_version: str
     server_version_num: int

@@ -1,6 +1,7 @@
 """What is said of backups after they were made: holds, verifications, receipts. Each names the manifest by hash."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from typing import Literal, get_args
@@ -103,10 +104,11 @@ def add_verification(store: Store, record: VerificationRecord) -> str:
 
 
 def list_verifications(store: Store, system: str, database: str) -> Iterator[VerificationRecord]:
-    """All verifications, the newest first."""
+    """All verifications, the newest first. One that cannot be read says nothing, and is passed over."""
     keys = [item.key for item in store.list(f"{system}/{database}/verifications/")]
     for key in reversed(keys):
-        yield VerificationRecord.model_validate_json(store.get(key))
+        with suppress(ValidationError):
+            yield VerificationRecord.model_validate_json(store.get(key))
 
 
 def add_receipt(store: Store, receipt: Receipt) -> str:

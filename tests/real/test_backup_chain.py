@@ -1,5 +1,6 @@
 """Backup, verification and restore test, end to end on a real PostgreSQL and a real Prefect server."""
 
+import json
 from datetime import timedelta
 
 import httpx
@@ -10,7 +11,7 @@ from prefect.logging.handlers import APILogWorker
 from flows.backup_verification import backup_verification
 from flows.database_backup import database_backup
 from flows.restore_test import restore_test
-from tasks.base.errors import NightshiftError
+from tasks.base.errors import ConfigurationError, CorruptError, NightshiftError
 from tasks.base.words import Verdict
 from tasks.postgres.lock import _LOCK
 from tasks.repository import catalog, records
@@ -88,6 +89,21 @@ def test_damage_is_found_and_its_place_is_named(system, backup, role, change):
         backup_verification("acme")
 
 
+def test_a_manifest_that_was_changed_is_told_from_one_that_is_newer(backup):
+    store, manifest = backup
+    key, written = f"{manifest.prefix}/{catalog.MANIFEST}", manifest.model_dump(mode="json")
+    elsewhere = [{**written["files"][0], "key": "other/archive.dump"}, *written["files"][1:]]
+    for change, error, sentence in (
+        ({"format_version": 2}, ConfigurationError, "has format 2, which a newer Nightshift wrote; install that one"),
+        ({"files": written["files"][1:]}, CorruptError, "names no archive: it was changed"),
+        ({"files": elsewhere}, CorruptError, "names other/archive.dump, which is not of this backup"),
+        ({"snapshot_at": "2026-01-01T00:00:00"}, CorruptError, r"no valid manifest \(at 'snapshot_at'\)"),
+    ):
+        store.put(key, json.dumps(written | change).encode())
+        with pytest.raises(error, match=sentence):
+            catalog.load_manifest(store, manifest.prefix)
+
+
 def test_a_backup_dated_in_the_future_is_red_because_it_hides_the_others(backup, monkeypatch):
     from tasks.postgres.backup import verification
 
@@ -100,7 +116,9 @@ def test_what_was_read_lately_is_verified_by_its_metadata_until_it_changes(syste
     store, manifest = backup
     policy = {"identity": "env:ACME_IDENTITY", "reread_after_days": 7}
     write_system(tmp_path / "systems", shop, system, str(identity.to_public()), verification=policy)
-    first, second = (answers(backup_verification("acme")) for _ in range(2))
+    first = answers(backup_verification("acme"))
+    store.put("acme/shop/verifications/20991231T000000Z-cut.json", b"")  # it says nothing, and is in nobody's way
+    second = answers(backup_verification("acme"))
     assert first["stored archive"] == "hash re-read"
     assert first["archive lists"] == "decrypted and listed"
     assert second["stored archive"] == "size only; its hash was read lately"

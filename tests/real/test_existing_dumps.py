@@ -1,9 +1,11 @@
 """Dumps that Nightshift did not write: every format restores, every everyday fault is named, nothing stays behind."""
 
 import gzip
+import io
 import os
 import re
 import subprocess
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -109,6 +111,7 @@ def test_every_way_to_dump_restores_and_is_counted(made, folder, name):
 PACKED = {
     "plain.sql.gz": gzip.compress,
     "members.sql.gz": lambda data: gzip.compress(data[:500]) + gzip.compress(data[500:]),
+    "padded.sql.gz": lambda data: gzip.compress(data) + bytes(512),
     "frames.sql.zst": lambda data: zstandard.compress(data[:500]) + zstandard.compress(data[500:]),
 }
 
@@ -133,6 +136,16 @@ def test_a_dump_encrypted_with_age_is_opened_by_the_identity(made, folder, monke
 
 def half(data):
     return data[: len(data) // 2]
+
+
+def tar_of(data):
+    """A tar that somebody made of a plain dump."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo("plain.sql")
+        entry.size = len(data)
+        tar.addfile(entry, io.BytesIO(data))
+    return packed.getvalue()
 
 
 FAULTS = {
@@ -160,6 +173,14 @@ FAULTS = {
         r"restore: psql ended with exit code 3: psql:<stdin>:\d+: ERROR: syntax error at or near \"TABEL\"",
     ),
     "no dump": ("plain.sql", lambda _: b"pg_dump: error: no password\n", "shop.dump", r"syntax error at or near"),
+    "a program that wrote nothing into gzip": (
+        "plain.sql",
+        lambda _: gzip.compress(b""),
+        "a.sql.gz",
+        r"a.sql.gz is empty",
+    ),
+    "a tar of other files": ("plain.sql", tar_of, "a.tar", r"not one of pg_dump -Ft: unpack it"),
+    "UTF-16": ("plain.sql", lambda data: data.decode().encode("utf-16"), "a.sql", r"it may be UTF-16, as PowerShell"),
     "empty": ("plain.sql", lambda _: b"", "shop.sql", r"read: shop.sql is empty; look whether the job"),
     "no table": ("plain.sql", lambda _: b"SELECT 1;\n", "shop.sql", r"count: restores, but holds no table"),
     "a newer archive": (
@@ -248,12 +269,12 @@ def test_assertions_and_command_are_asked_of_the_restored_dump(made, folder):
 
 
 def test_the_flow_needs_no_system_file_and_writes_nothing_where_the_dumps_lie(made, folder):
-    put(made, folder, "custom.dump")
+    put(made, folder, "custom.dump", as_name=os.fsdecode(b"gr\xf6.dump"))
     before = sorted(folder.rglob("*"))
     result = restore_test(dumps=f"file://{folder}")
     assert result.verdict is Verdict.INFO
     assert result.headline == (
-        f"1 INFO: custom.dump: restores, with {SAMPLE_TABLES} tables and {SAMPLE_ROWS} rows; nothing to compare with"
+        f"1 INFO: gr\ufffd.dump: restores, with {SAMPLE_TABLES} tables and {SAMPLE_ROWS} rows; nothing to compare with"
     )
     assert sorted(folder.rglob("*")) == before
     with pytest.raises(NightshiftError, match=r"no dump named 'none\*' was found below file://"):

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from flows.backup_verification import backup_verification
 from flows.database_backup import database_backup
 from flows.database_restore import database_restore
 from flows.restore_test import restore_test
@@ -23,6 +24,8 @@ CREATE CAST (own.place AS text) WITH FUNCTION own.said(own.place);
 CREATE DOMAIN own.home AS own.place;
 CREATE TABLE own.places (place own.place, home own.home, kept bpchar);
 INSERT INTO own.places VALUES (ROW('a', '1'), ROW('b', '2'), 'x  '), (NULL, NULL, '');
+CREATE TABLE own."two
+lines" (id int);
 CREATE TABLE own.logins (at timestamptz DEFAULT now());
 CREATE FUNCTION own.note() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS
   'BEGIN INSERT INTO own.logins DEFAULT VALUES; END';
@@ -62,6 +65,7 @@ def test_what_a_database_forbids_or_notes_is_no_alarm(guarded_shop, postgres, sy
     writing = psycopg.conninfo.make_conninfo(guarded_shop, options="-c default_transaction_read_only=off")
     write_system(tmp_path / "systems", writing, system, str(identity.to_public()))
     database_backup(system="acme")
+    assert backup_verification(system="acme").verdict is Verdict.OK
     (receipt,) = restore_test(system="acme").receipts
     told = [(one.name, one.verdict, one.target) for one in receipt.rungs if one.verdict is not Verdict.OK]
     assert told == [

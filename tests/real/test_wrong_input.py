@@ -1,6 +1,7 @@
 """Wrong input: one clear sentence that names what, where and what to do; no traceback, no secret, nothing stored."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -280,3 +281,21 @@ def test_the_command_ends_with_one_sentence_and_exit_code_1(acme, guarded, monke
     assert sentences[-1] == said.splitlines()[-1] or arguments[0] == "check"
     assert "Traceback" not in said
     assert "planted" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("ALTER ROLE guarded NOLOGIN", r"is not permitted to log in; ALTER ROLE … LOGIN"),
+        ("ALTER ROLE guarded NOSUPERUSER CONNECTION LIMIT 0", r"too many connections for role .*; raise that limit"),
+        ("ALTER ROLE guarded SET session_preload_libraries = 'nowhere'", r"could not access file .*; take the missing"),
+    ],
+)
+def test_a_role_that_the_server_lets_not_in_is_told_by_what_mends_it(
+    acme, guarded, shop, monkeypatch, change, sentence
+):
+    monkeypatch.setenv("PGPASSWORD", "planted-guarded")
+    with psycopg.connect(shop, autocommit=True) as connection:
+        connection.execute(change)
+    acme(guarded)
+    assert re.search(sentence, sentence_of(database_backup, "acme"))

@@ -1,5 +1,6 @@
 """What a backup run reports: one CSV row per database, and whether the size of a backup is plausible."""
 
+from collections.abc import Sequence
 from statistics import median
 from typing import ClassVar
 
@@ -7,7 +8,7 @@ from tasks.base.backup import BackupKind
 from tasks.base.system import System
 from tasks.base.words import CheckResult, FlowResult, Verdict
 from tasks.repository.catalog import list_backups
-from tasks.repository.manifest import Manifest
+from tasks.repository.manifest import BackupRef, Manifest
 from tasks.repository.store import Store
 
 
@@ -48,13 +49,23 @@ def _row(check: CheckResult, manifest: Manifest | None) -> dict[str, object]:
     return row
 
 
+def usual_bytes(known: Sequence[BackupRef], manifest: Manifest) -> float:
+    """Median stored size of the data of the seven backups before this one, in bytes; 0 when it is the first.
+
+    A listing counts manifest and instructions too, some kilobytes, which would be most of a small backup's size.
+    """
+    beside = next((ref.stored_bytes for ref in known if ref.backup_id == manifest.backup_id), 0) - manifest.stored_bytes
+    before = [ref.stored_bytes - max(0, beside) for ref in known if ref.backup_id < manifest.backup_id][-7:]
+    return median(before) if before else 0.0
+
+
 def size_check(store: Store, system: System, manifest: Manifest) -> CheckResult:
     """OK, or WARN when the stored size is under the floor or under a share of the median of the last seven."""
     stored = manifest.stored_bytes
     known = list_backups(store, system.name, manifest.database, BackupKind.LOGICAL)
-    before = [ref.stored_bytes for ref in known if ref.backup_id != manifest.backup_id][-7:]
-    floor = system.backup.size_floor_bytes
-    limit = max(floor, int(system.verification.minimum_size_share * median(before)) if before else 0)
+    limit = max(
+        system.backup.size_floor_bytes, int(system.verification.minimum_size_share * usual_bytes(known, manifest))
+    )
     small = stored < limit
     return CheckResult(
         name="backup",

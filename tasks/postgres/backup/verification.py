@@ -1,9 +1,9 @@
 """Verifying a stored backup without restoring it: age, size, every object's hash, table of contents."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from statistics import median
 
 from tasks.base.backup import BackupKind
 from tasks.base.clock import utc_now
@@ -12,6 +12,7 @@ from tasks.base.programs import Program, writing_to
 from tasks.base.secrets import resolve
 from tasks.base.system import Database, System
 from tasks.base.words import CheckResult, Verdict
+from tasks.postgres.backup.report import usual_bytes
 from tasks.postgres.clients import find_clients
 from tasks.postgres.fingerprint.models import Fingerprint
 from tasks.repository import catalog, records
@@ -21,6 +22,7 @@ from tasks.repository.streams import CHUNK_BYTES, fetching, stored_hash
 
 _LISTING_SECONDS = 600.0
 _LISTING = "archive lists"
+_LINE_END = re.compile(r"[\r\n]")
 _REREAD, _LISTED = "hash re-read", "decrypted and listed"
 
 
@@ -40,14 +42,13 @@ def verify_newest(system: System, database: Database, store: Store, run_id: str)
         raise
     except NightshiftError as error:
         return [_check(database.name, "manifest", Verdict.FAIL, str(error))]
-    before = [ref.stored_bytes for ref in backups[:-1]][-7:]
     read_at = _read_lately(store, system, manifest)
     content = _content(store, system, manifest, read_at)
     # Listing has read and hashed every byte of the archive: once an evening is enough.
     hashed = ["archive"] if any(check.name == _LISTING and check.message == _LISTED for check in content) else []
     checks = [
         _recent(system, database, manifest),
-        _size(system, manifest, before),
+        _size(system, manifest, usual_bytes(backups, manifest)),
         *(_object(store, manifest, file, read_at, hashed=file.role in hashed) for file in manifest.files),
         *content,
     ]
@@ -92,9 +93,9 @@ def _recent(system: System, database: Database, manifest: Manifest) -> CheckResu
     )
 
 
-def _size(system: System, manifest: Manifest, before: list[int]) -> CheckResult:
+def _size(system: System, manifest: Manifest, usual: float) -> CheckResult:
     share = system.verification.minimum_size_share
-    limit = max(system.backup.size_floor_bytes, int(share * median(before)) if before else 0)
+    limit = max(system.backup.size_floor_bytes, int(share * usual))
     small = manifest.stored_bytes < limit
     return CheckResult(
         name="size",
@@ -172,12 +173,12 @@ def _answer(manifest: Manifest, name: str, question: Callable[[], str]) -> Check
 def _toc_complete(store: Store, manifest: Manifest, identity: str | None) -> str:
     contents = _read(store, manifest, "toc", identity)
     fingerprint = Fingerprint.model_validate_json(_read(store, manifest, "fingerprint", identity))
-    # A line reads 'ID; OID OID TABLE DATA SCHEMA NAME OWNER'.
-    data = sorted(line.split(" TABLE DATA ", 1)[1] for line in contents.splitlines() if " TABLE DATA " in line)
+    # A line reads 'ID; OID OID TABLE DATA SCHEMA NAME OWNER'; line ends inside of a name are written as blanks.
+    data = sorted(line.split(" TABLE DATA ", 1)[1] for line in contents.split("\n") if " TABLE DATA " in line)
     missing = [
         f"{table.schema_name}.{table.name}"
         for table in fingerprint.tables
-        if not _has_prefix(data, f"{table.schema_name} {table.name} ")
+        if not _has_prefix(data, _LINE_END.sub(" ", f"{table.schema_name} {table.name} "))
     ]
     if missing:
         raise CorruptError(f"the table of contents lacks {len(missing)} tables, first {missing[0]}")

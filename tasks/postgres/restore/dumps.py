@@ -51,8 +51,13 @@ class Dump(Frozen):
 
     @property
     def name(self) -> str:
-        """Its name without the folders above it; '.' for the place itself."""
-        return self.key.rsplit("/", 1)[-1] or "."
+        """Its name without the folders above it, as it can be written; '.' for the place itself."""
+        return self.shown.rsplit("/", 1)[-1] or "."
+
+    @property
+    def shown(self) -> str:
+        """Its key as it can be written: a file name may hold bytes that are no UTF-8."""
+        return self.key.encode(errors="surrogateescape").decode(errors="replace")
 
     @property
     def encrypted(self) -> bool:
@@ -95,7 +100,7 @@ def find_dumps(store: Store, pattern: str) -> list[Dump]:
         if (_ENDINGS.search(item.key) or _name(item) == pattern)
         and not item.key.startswith(tuple(folder for folder in folders if folder))
     ]
-    found = [dump for dump in dumps if dump.name == pattern or fnmatchcase(dump.name, pattern)]
+    found = [dump for dump in dumps if _matches(dump, pattern)]
     if not found:
         wanted = "" if pattern == "*" else f" named '{pattern}'"
         raise MissingError(f"no dump{wanted} was found below {store.url}; names that count are {_NAMES}")
@@ -116,6 +121,11 @@ def lies_plain(store: Store, dump: Dump) -> bool:
     """True when the stored bytes are the dump itself, neither encrypted nor compressed."""
     with store.reading(dump.key, 0, 8) as source:
         return not dump.encrypted and not source.read().startswith(tuple(_COMPRESSIONS))
+
+
+def _matches(dump: Dump, pattern: str) -> bool:
+    name = dump.key.rsplit("/", 1)[-1] or "."
+    return name == pattern or fnmatchcase(name, pattern)
 
 
 def _name(item: StoredObject) -> str:
@@ -139,7 +149,7 @@ def _inflated(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     """The chunks as they are, or decompressed when their first bytes say that they must be."""
     first = next(chunks, b"")
     if not first:
-        raise CorruptError(f"{name} is empty; look whether the job that writes it still works")
+        raise CorruptError(_empty(name))
     for magic, make in _COMPRESSIONS.items():
         if first.startswith(magic):
             yield from _decompressed(chain([first], chunks), make, name)
@@ -148,13 +158,20 @@ def _inflated(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     yield from chunks
 
 
+def _empty(name: str) -> str:
+    return f"{name} is empty; look whether the job that writes it still works"
+
+
 def _decompressed(chunks: Iterator[bytes], make: Callable[[], Any], name: str) -> Iterator[bytes]:
     """Several compressed members may follow each other, as parallel compressors write them."""
-    member = make()
+    member, held_something = make(), False
     for chunk in chunks:
         rest = chunk
         while rest:
             if member.eof:
+                rest = rest.lstrip(b"\0")  # what was padded to whole blocks ends in zeros, and gunzip minds them not
+                if not rest:
+                    break
                 member = make()
             try:
                 plain = member.decompress(rest)
@@ -164,6 +181,9 @@ def _decompressed(chunks: Iterator[bytes], make: Callable[[], Any], name: str) -
                 ) from None
             rest = member.unused_data if member.eof else b""
             if plain:
+                held_something = True
                 yield plain
     if not member.eof:
         raise CorruptError(f"{name} ends in the middle of its compressed data: it was cut, test an older one")
+    if not held_something:
+        raise CorruptError(_empty(name))

@@ -69,7 +69,7 @@ def try_dump(
     """
     started, ladder = utc_now(), Ladder(dump.name, on_progress, policy.deadline_seconds)
     if dump.encrypted and policy.identity is None:
-        raise ConfigurationError(f"{dump.key} is encrypted; name a system whose restore_test.identity opens it")
+        raise ConfigurationError(f"{dump.shown} is encrypted; name a system whose restore_test.identity opens it")
     identity = resolve(policy.identity) if dump.encrypted and policy.identity else None
     command, newest = command_path(policy), sandbox_binaries(None, policy.binaries)
     counted, rto = Counted(), None
@@ -81,7 +81,7 @@ def try_dump(
         check_structures(ladder, box, counted.databases, until=95)
         ask(ladder, box, counted.databases[0], assertions, command, until=100)
     return DumpProof(
-        backup_id=dump.key,
+        backup_id=dump.shown,
         database=", ".join(counted.databases),
         size_bytes=dump.size_bytes,
         modified_at=dump.modified_at,
@@ -159,7 +159,7 @@ class _Climb:
     def _folder(self) -> Path:
         """The folder itself where it is a local one, else a copy of it."""
         if isinstance(self.store, LocalStore):
-            return self.store.folder / self.dump.key
+            return self._in_place(self.store.folder / self.dump.key)
         copy = self.box.folder / "archive"
         copy.mkdir(mode=0o700)
         prefix = f"{self.dump.key}/" if self.dump.key else ""
@@ -172,12 +172,20 @@ class _Climb:
     def _file(self, chunks: Iterator[bytes]) -> Path:
         """The file itself where it lies in a local folder as it is, else a plain copy of it."""
         if isinstance(self.store, LocalStore) and dumps.lies_plain(self.store, self.dump):
-            return self.store.folder / self.dump.key
+            return self._in_place(self.store.folder / self.dump.key)
         copy = self.box.folder / "archive"
         with spool_file(copy) as spool:
             for chunk in chunks:
                 spool.write(chunk)
         return copy
+
+    def _in_place(self, path: Path) -> Path:
+        """The path itself, or a link to it where bytes in it are no UTF-8: they could not be handed to a program."""
+        if self.dump.shown == self.dump.key:
+            return path
+        link = self.box.folder / "archive"
+        link.symlink_to(path.absolute())
+        return link
 
     def _start(self, written_by: re.Match[str] | None) -> None:
         """A server of the major version that wrote the dump, or newer; of the newest when it does not say."""

@@ -41,6 +41,11 @@ _REMEDIES: Remedies = (
         r"possibly corrupt archive|unexpected end of file|could not read from input file: end of file",
         "it was cut or damaged, test an older one",
     ),
+    (
+        r"could not find header for file .toc\.dat. in tar",
+        "it is a tar of other files, not one of pg_dump -Ft: unpack it, and name the folder",
+    ),
+    (r'encoding "UTF8": 0xff', "it may be UTF-16, as PowerShell's > writes it: let pg_dump write the file, with -f"),
     (r"No space left on device", "free disk, or set restore_test.folder"),
 )
 

@@ -66,5 +66,5 @@ def try_picked(system: System, place: Place, databases: Sequence[str], pick: Pic
     asked = [one for database in databases for one in policy.database_assertions.get(database, ())]
     store = open_store(system.repository.model_copy(update={"url": place.url}))
     dump = choose(find_dumps(store, place.pattern), pick)
-    _LOG.info("trying %s in %s, %d bytes", dump.key, store.url, dump.size_bytes)
+    _LOG.info("trying %s in %s, %d bytes", dump.shown, store.url, dump.size_bytes)
     return try_dump(store, dump, policy, [*policy.assertions, *asked], on_progress)
