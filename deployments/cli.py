@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -33,8 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         good = options.command(options)
+        sys.stdout.flush()
     except NightshiftError as error:
         sys.exit(f"nightshift: {error}")
+    except BrokenPipeError:
+        # Who reads has enough, as head has. Python would write the rest once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
     sys.exit(0 if good else 1)
 
 

@@ -40,6 +40,17 @@ def test_check_says_what_is_there(nightshift):
     assert "PostgreSQL 18" in checked.stdout
 
 
+def test_a_reader_that_has_seen_enough_gets_no_traceback(system):
+    reading, writing = os.pipe()
+    os.close(reading)
+    told = subprocess.run(
+        [sys.executable, "-m", "deployments.cli", "backups", "acme"], stdout=writing, stderr=subprocess.PIPE,
+        text=True, timeout=250, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (told.returncode, told.stderr) == (1, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
