@@ -1,7 +1,7 @@
 """The one place that opens connections."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -89,8 +89,12 @@ def conninfo_for_programs(database: Database) -> tuple[str, dict[str, str]]:
 
 
 @contextmanager
-def client_programs(database: Database, folder: Path) -> Iterator[None]:
+def client_programs(
+    database: Database, folder: Path, remedies: Sequence[tuple[str, str]] = (*_RIGHTS, *_REFUSALS)
+) -> Iterator[None]:
     """Run client programs of that folder against the database inside the block; what they say becomes one sentence.
+
+    `remedies` are patterns of refusals, each with what to do about it; with none the caller knows better.
 
     Raises RefusedError (TLS, password, rights), UnreachableError (a lost connection, which may heal), else
     ToolFailedError as it came.
@@ -98,17 +102,19 @@ def client_programs(database: Database, folder: Path) -> Iterator[None]:
     try:
         yield
     except ToolFailedError as error:
-        raise _of_program(database, folder, error) from None
+        raise _of_program(database, folder, error, remedies) from None
 
 
-def _of_program(database: Database, folder: Path, error: ToolFailedError) -> NightshiftError:
+def _of_program(
+    database: Database, folder: Path, error: ToolFailedError, remedies: Sequence[tuple[str, str]]
+) -> NightshiftError:
     text = _what_matters(str(error))
     if re.search(_WITHOUT_TLS, text):
         return RefusedError(
             f"'{database.name}' wants TLS and the client programs in {folder} have none: {text}; "
             "install postgresql-client of the server's version, or set backup.binaries to programs with TLS"
         )
-    for pattern, remedy in (*_RIGHTS, *_REFUSALS):
+    for pattern, remedy in remedies:
         if re.search(pattern, text):
             return RefusedError(f"'{database.name}': {text}; {remedy}")
     if re.search(_LOST, text):

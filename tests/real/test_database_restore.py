@@ -202,6 +202,34 @@ def test_who_may_not_make_a_database_or_its_owners_is_told_the_statement_that_me
             connection.execute("DROP ROLE limited")
 
 
+def test_a_role_that_may_become_the_owners_restores_without_being_a_superuser(postgres, stored, acme):
+    plain = postgres.dsn("plain")
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE ROLE plain_owner")
+        connection.execute("CREATE ROLE limited LOGIN CREATEDB IN ROLE plain_owner")
+        connection.execute("CREATE DATABASE plain OWNER plain_owner")
+        try:
+            with psycopg.connect(plain) as session:
+                session.execute("SET ROLE plain_owner")
+                session.execute("CREATE TABLE notes AS SELECT n, 'x' || n AS note FROM generate_series(1, 50) n")
+                session.execute("GRANT SELECT ON notes TO limited")
+            connection.execute("REVOKE CONNECT ON DATABASE plain FROM PUBLIC")
+            connection.execute("ALTER DATABASE plain SET work_mem = '8MB'")
+            change_system(databases=[{"name": "plain", "dsn": plain}])
+            database_backup("acme")
+            server = make_conninfo(plain, user="limited")
+            refused("may not read all of the copy to compare it; GRANT pg_read_all_data TO limited", server=server)
+            connection.execute("GRANT pg_read_all_data TO limited")
+            done = database_restore("acme", into="restored", server=server, dry_run=False)
+            assert done.verdict in (Verdict.OK, Verdict.INFO), done.headline
+            owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+            assert ask(plain, owner, "restored") == ("plain_owner",)
+        finally:
+            for name in ("plain", "restored"):
+                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            connection.execute("DROP ROLE limited, plain_owner")
+
+
 def test_a_copy_that_differs_keeps_its_temporary_name_and_says_what_it_is(postgres, stored, acme):
     with psycopg.connect(stored[3], autocommit=True) as connection:
         connection.execute("UPDATE nokey SET line = 'other' WHERE ctid = (SELECT min(ctid) FROM nokey)")

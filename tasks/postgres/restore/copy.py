@@ -147,6 +147,8 @@ class Copy:
                     "another would sort otherwise: install that locale there, or name another server"
                 ) from None
             self.server.mark(f"{UNFINISHED} of {backup_id}, by the run {self.run_id}, to become {quoted(into)}")
+            # What lies in it may only be given to who may make things there: owner and rights come before.
+            self.server.execute([one.of_database(name) for one in statements if _says_who(one)])
 
     def _contents(self) -> None:
         """Restore everything in parallel; the first error ends it."""
@@ -158,7 +160,7 @@ class Copy:
             watching_size(
                 self._opened, server.temporary, lambda size: rung.done(size / max(1, manifest.database_bytes))
             ),
-            client_programs(server.database, self._binaries),
+            client_programs(server.database, self._binaries, ()),
         ):
             run(self._program("pg_restore", *options, str(self._archive)))
         self._archive.unlink()
@@ -170,10 +172,10 @@ class Copy:
         return connection
 
     def _settings(self, statements: list[Statement]) -> None:
-        """Owner, rights and settings of the database; its comment comes with its name."""
-        with self.ladder.rung("settings and rights", until=77):
-            kept = [one for one in statements if not one.starts("CREATE", "DATABASE") and not one.starts("COMMENT")]
-            self.server.execute([one.of_database(self.server.temporary) for one in kept])
+        """What is set in the database, which might be in the way of its contents; its comment comes with its name."""
+        with self.ladder.rung("settings", until=77):
+            others = [one for one in statements if one.words[0] not in ("CREATE", "COMMENT") and not _says_who(one)]
+            self.server.execute([one.of_database(self.server.temporary) for one in others])
 
     def _statistics(self) -> None:
         """A restored database has none, and plans without them are bad."""
@@ -233,3 +235,8 @@ class Copy:
         if digest != (sha256(comment.encode()).hexdigest() if comment is not None else None):
             raise CorruptError("the database's comment is not the one that was there at the time of the backup")
         return comment
+
+
+def _says_who(one: Statement) -> bool:
+    """Whether it is about the database's owner, or who may what in it."""
+    return one.words[0] in ("GRANT", "REVOKE") or (one.starts("ALTER", "DATABASE") and one.words[3] == "OWNER")

@@ -178,7 +178,11 @@ def _rights(known: Known, server: TargetServer, *, create_roles: bool) -> Found:
             f"role {facts.role} may not make {_list(strangers)} the owner of what they own; "
             f"GRANT {strangers[0]} TO {facts.role}, or connect as a superuser"
         )
-    return Verdict.OK, f"{facts.role} may create databases, and become every owner that is there"
+    if not server.may_read_all():
+        raise RefusedError(
+            f"role {facts.role} may not read all of the copy to compare it; GRANT pg_read_all_data TO {facts.role}"
+        )
+    return Verdict.OK, f"{facts.role} may create databases, read all, and become every owner that is there"
 
 
 def _roles(known: Known, server: TargetServer, *, create_roles: bool) -> Found:

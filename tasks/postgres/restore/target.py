@@ -118,6 +118,10 @@ class TargetServer:
         query = b"SELECT r FROM pg_catalog.unnest(%s::name[]) r WHERE NOT (" + asked + b")"
         return sorted(cast(str, row[0]) for row in self.rows(query, (list(roles),)))
 
+    def may_read_all(self) -> bool:
+        """Whether whoever is connected may read every table of every database."""
+        return bool(self.rows(b"SELECT pg_catalog.pg_has_role('pg_read_all_data', 'USAGE')")[0][0])
+
     def leftovers(self) -> list[str]:
         """Temporary databases that killed runs left."""
         # The percent sign is doubled in the file, as in those that take values.
