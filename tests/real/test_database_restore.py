@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from threading import Thread
 
 import psycopg
 import pyrage
@@ -19,10 +20,14 @@ from psycopg.conninfo import make_conninfo
 from flows.database_backup import database_backup
 from flows.database_restore import database_restore
 from tasks.base import stopping
-from tasks.base.errors import NightshiftError
+from tasks.base.clock import utc_now
+from tasks.base.errors import NightshiftError, StoppedError
 from tasks.base.orphans import end_orphans
+from tasks.base.systems import load_system
 from tasks.base.words import Verdict
 from tasks.postgres.clients import embedded_binaries
+from tasks.postgres.restore.beside import Request, restore_beside
+from tasks.repository.opening import open_store
 from tests.real.canary import of_prefect, planted, process_list_watched, spellings
 from tests.real.conftest import SAMPLE, change_system, load_shop, write_system
 from tests.real.ending import END_SECONDS, own_processes, own_sessions, wait_until
@@ -266,6 +271,22 @@ def swap(folder, whole, other):
             files.append(file)
     path.chmod(0o600)
     path.write_text(other.model_copy(update={"files": tuple(files)}).model_dump_json())
+
+
+@pytest.mark.parametrize("step", ["hash and decrypt", "database", "settings", "statistics", "fingerprint", "name"])
+def test_a_stop_at_any_step_leaves_nothing(postgres, acme, step):
+    system, before = load_system("acme"), databases(postgres)
+
+    def stop(_, name):
+        if name == step:
+            Thread(target=stopping.stop_all).start()
+            wait_until(stopping.stop_requested)
+
+    request = Request(database="shop", into="restored", dry_run=False)
+    stopping.reset()
+    with pytest.raises(StoppedError):
+        restore_beside(open_store(system.repository), system, request, "0badcafe", utc_now(), stop)
+    assert databases(postgres) == before
 
 
 def pg_restore_that(does, folder):
