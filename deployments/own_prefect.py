@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from deployments.demo.servers import PREFECT_ENVIRONMENT, free_port, program, serving, wait_for
+from deployments.demo.servers import PREFECT_ENVIRONMENT, free_port, prefect_arguments, serving, wait_for
 from tasks.base.errors import UnreachableError
 from tasks.base.orphans import end_orphans
 from tasks.base.processes import end_processes, identity_of, is_alive
@@ -34,12 +34,14 @@ def own_prefect() -> Iterator[Callable[[], None]]:
     owner = identity_of(os.getpid())
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{owner}-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
-        address = f"http://127.0.0.1:{free_port()}"
+        port = free_port()
+        address = f"http://127.0.0.1:{port}"
         _set_environment(home, address)
         made = _copy_kept_database(home)
         environment = {**os.environ, **(_READY_MADE if made else {}), OWNER: owner, SUBJECT: _SUBJECT}
         log = home / "server.log"
-        with serving(_arguments(address), environment, log, own_session=True) as process:
+        arguments = prefect_arguments(port, "--no-services", "--no-ui")
+        with serving(arguments, environment, log, own_session=True) as process:
 
             def wait() -> None:
                 try:
@@ -56,11 +58,6 @@ def own_prefect() -> Iterator[Callable[[], None]]:
                 logging.getLogger("prefect.events.clients").setLevel(logging.CRITICAL)
                 # Nobody needs what it would tidy up, and a cancelled run has seconds to end.
                 end_processes([process, *process.children(recursive=True)], signal.SIGKILL)
-
-
-def _arguments(address: str) -> list[str]:
-    host, port = address.removeprefix("http://").split(":")
-    return [program("prefect"), "server", "start", "--host", host, "--port", port, "--no-services", "--no-ui"]
 
 
 def _set_environment(home: Path, address: str) -> None:

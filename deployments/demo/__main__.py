@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from deployments.demo.servers import free_port, prefect_server, program, s3_serv
 from deployments.demo.vulnerabilities import write_database
 from deployments.prefect_yaml import ROOT
 from tasks.base.errors import NightshiftError, UnreachableError
-from tasks.base.programs import Program, output_of
+from tasks.base.systems import load_system
 from tasks.postgres.clients import embedded_binaries
 from tasks.postgres.server import LocalServer, server_folder
 
@@ -41,7 +42,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with servers() as url:
-            # Prefect reads the server's address when it is imported.
             from deployments.demo.jobs import run_jobs  # noqa: PLC0415
 
             good = run_jobs(url, HOME)
@@ -69,17 +69,22 @@ def servers() -> Iterator[str]:
     os.environ |= settings
     with ExitStack() as stack:
         print("starting PostgreSQL, S3, the Prefect server and a worker", flush=True)
-        url = stack.enter_context(prefect_server(os.environ, HOME / "server.log", _UI_PORT))
-        settings["PREFECT_API_URL"] = f"{url}/api"
-        settings["PGSERVICEFILE"] = stack.enter_context(database())
-        settings["NIGHTSHIFT_DEMO_S3_ENDPOINT"] = stack.enter_context(store())
+        port = free_port(_UI_PORT)
+        settings["PREFECT_API_URL"] = os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+        with ThreadPoolExecutor() as beside:
+            prefect = beside.submit(stack.enter_context, prefect_server(os.environ, HOME / "server.log", port))
+            services = beside.submit(stack.enter_context, database())
+            endpoint = beside.submit(stack.enter_context, store())
+            # Prefect reads the server's address when it is imported, and to import it takes as long as they do.
+            from deployments.provisioning import deploy  # noqa: PLC0415
+        settings |= {"PGSERVICEFILE": services.result(), "NIGHTSHIFT_DEMO_S3_ENDPOINT": endpoint.result()}
         os.environ |= settings
         write_environment(settings)
-        step(sys.executable, "-m", "deployments.cli", "deploy", "demo")
+        deploy(load_system("demo"))
         worker = [program("prefect"), "worker", "start", "--pool", "nightshift", "--name", "demo"]
         # It asks for runs every ten seconds by default, and a person waits for each here.
         stack.enter_context(serving(worker, {**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "2"}, HOME / "worker.log"))
-        yield url
+        yield prefect.result()
 
 
 def keys() -> dict[str, str]:
@@ -143,11 +148,6 @@ def store() -> Iterator[str]:
     (folder / "nightshift").mkdir(parents=True, exist_ok=True)
     with s3_server(folder, _S3_KEY_ID, _S3_SECRET, os.environ, HOME / "s3.log") as endpoint:
         yield endpoint
-
-
-def step(*arguments: str) -> None:
-    """Run a program of ours to its end. Raises ToolFailedError with what it said when it fails."""
-    output_of(Program(arguments=arguments, deadline_seconds=180, cwd=ROOT))
 
 
 if __name__ == "__main__":

@@ -60,14 +60,19 @@ def serving(
         _end(process)
 
 
+def prefect_arguments(port: int, *options: str) -> list[str]:
+    """The program that serves Prefect's API on that loopback port."""
+    serve = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    return [sys.executable, "-m", "deployments.prefect_process", *serve, *options]
+
+
 @contextmanager
 def prefect_server(environment: Mapping[str, str], log: Path, preferred_port: int = 0) -> Iterator[str]:
     """Prefect's own server on SQLite in PREFECT_HOME of the environment; its URL."""
     port = free_port(preferred_port)
     url = f"http://127.0.0.1:{port}"
-    arguments = [program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     settings = {**environment, **PREFECT_ENVIRONMENT, "PREFECT_API_URL": f"{url}/api"}
-    with serving(arguments, settings, log) as process:
+    with serving(prefect_arguments(port), settings, log) as process:
         wait_for(f"{url}/api/health", process, log)
         yield url
 
