@@ -7,7 +7,6 @@ In a thread of its own the collector waits alone.
 """
 
 import gc
-import sys
 from itertools import count
 from threading import Event, Thread
 
@@ -31,4 +30,4 @@ if __name__ == "__main__":
     collect_beside()
     from prefect.cli import app
 
-    sys.exit(app())
+    app()
