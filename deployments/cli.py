@@ -1,6 +1,7 @@
 """`nightshift`: the command for the terminal at 03:00, when the Prefect server may be what is down."""
 
 import argparse
+import errno
 import getpass
 import json
 import os
@@ -26,7 +27,8 @@ from tasks.repository.manifest import MANIFEST
 from tasks.repository.opening import open_store
 from tasks.repository.store import Store
 
-_RESTORE = "database_restore"
+# How many next commands the terminal shows; the report has all of them.
+_NEXT = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,10 +40,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except NightshiftError as error:
         sys.exit(f"nightshift: {error}")
     except BrokenPipeError:
-        # Who reads has enough, as head has. Python would write the rest once more at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # Who reads has enough, as head has.
+        _write_no_more()
         sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _write_no_more()
+        sys.exit("nightshift: the disk that the output goes to is full; what was done is in the reports, free some")
     sys.exit(0 if good else 1)
+
+
+def _write_no_more() -> None:
+    """Python would write the rest once more at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def init(options: argparse.Namespace) -> bool:
@@ -169,7 +181,7 @@ def run_flow(options: argparse.Namespace) -> bool:
 def restore(options: argparse.Namespace) -> bool:
     """Restore a backup as a new database beside what is there; without --apply only look whether it can be done."""
     asked = {name: getattr(options, name) for name in ("system", "database", "into", "backup", "server")}
-    return _run(_RESTORE, {**asked, "create_roles": options.create_roles, "dry_run": not options.apply})
+    return _run("database_restore", {**asked, "create_roles": options.create_roles, "dry_run": not options.apply})
 
 
 def _run(name: str, parameters: dict[str, object]) -> bool:
@@ -187,8 +199,7 @@ def _run(name: str, parameters: dict[str, object]) -> bool:
         wait_for_server()
         result = run_here(flow, parameters)
     print(f"{result.verdict}: {mask(result.headline)}")
-    if name == _RESTORE:
-        print("".join(f"next: {mask(one.next_command)}\n" for one in result.checks if one.next_command), end="")
+    print("".join(f"next: {mask(command)}\n" for command in result.next_commands[:_NEXT]), end="")
     return not result.verdict.is_red
 
 

@@ -1,6 +1,7 @@
 """What every flow does the same way: begin a run, conclude it, tell how it ended."""
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,6 +36,9 @@ from tasks.repository.store import Store
 THREADS: Any = ThreadPoolTaskRunner(max_workers=16)
 # A cancelled run has ended within ten seconds of the signal.
 _END_SECONDS = 9.0
+# What a worker's run has for Prefect's farewell to its server. A worker cancels its runs one after the other, and the
+# second one ends in time, too.
+_FAREWELL_SECONDS = 3.0
 Target = TypeVar("Target")
 Outcome = TypeVar("Outcome")
 Mishap = TypeVar("Mishap")
@@ -97,6 +101,9 @@ def begin(flow: str, system: str | System) -> Iterator[Run]:
         yield run
     except TerminationSignal as cancelled:
         stopping.end_process_after(_END_SECONDS, exit_code=128 + cancelled.signal)
+        stopping.stop_all()
+        if "PREFECT__FLOW_RUN_ID" in os.environ:
+            stopping.end_process_after(_FAREWELL_SECONDS, exit_code=128 + cancelled.signal)
         raise
     finally:
         stopping.stop_all()

@@ -42,6 +42,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with servers() as url:
+            # Prefect has read the server's address by now.
             from deployments.demo.jobs import run_jobs  # noqa: PLC0415
 
             good = run_jobs(url, HOME)
@@ -71,6 +72,7 @@ def servers() -> Iterator[str]:
         print("starting PostgreSQL, S3, the Prefect server and a worker", flush=True)
         port = free_port(_UI_PORT)
         settings["PREFECT_API_URL"] = os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+        # In which order they are ended does not matter: none of them needs another.
         with ThreadPoolExecutor() as beside:
             prefect = beside.submit(stack.enter_context, prefect_server(os.environ, HOME / "server.log", port))
             services = beside.submit(stack.enter_context, database())

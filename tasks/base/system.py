@@ -1,6 +1,8 @@
 """What a system is: the models of `deployments/systems/NAME.yaml`. Every number of a runbook lives here."""
 
+import re
 from typing import Literal, Self
+from urllib.parse import unquote
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +20,8 @@ from tasks.base.secrets import REFERENCE, ConnectionString, Reference
 from tasks.base.security import SecurityPolicy
 from tasks.base.security_check import SecurityCheckPolicy
 from tasks.base.words import Frozen, Name, Zone
+
+_PLACE = re.compile(r"(file:///|s3://)[^/].*")
 
 
 class Database(Frozen):
@@ -55,7 +59,7 @@ class RepositoryPolicy(Frozen):
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, value: str) -> str:
-        if not (value.startswith("file:///") or (value.startswith("s3://") and len(value) > 5)):
+        if not _PLACE.fullmatch(value) or "\0" in unquote(value):
             raise ValueError("write file:///absolute/path or s3://bucket/prefix")
         return value.rstrip("/")
 

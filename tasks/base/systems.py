@@ -1,5 +1,6 @@
 """Finding and reading system files."""
 
+import math
 import os
 from collections.abc import Hashable
 from pathlib import Path
@@ -114,6 +115,18 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands twice,", problem_mark=key.start_mark)
             seen.add((key.tag, key.value if isinstance(key, yaml.ScalarNode) else id(key)))
         return super().construct_mapping(node, deep)
+
+    def construct_finite(self, node: yaml.ScalarNode) -> float:
+        """A number to reckon with: a deadline of .inf ends nothing, and nothing is above or below .nan."""
+        value = self.construct_yaml_float(node)
+        if not math.isfinite(value):
+            raise yaml.MarkedYAMLError(
+                problem=f"'{node.value}' is no number to reckon with,", problem_mark=node.start_mark
+            )
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_finite)
 
 
 def _yaml(path: Path) -> object:

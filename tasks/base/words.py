@@ -127,6 +127,12 @@ class FlowResult(Frozen):
             return plan + counts
         return f"{plan}{counts}: {worst.target}: {worst.message}"
 
+    @property
+    def next_commands(self) -> list[str]:
+        """What to type next, each once, that of the worst verdict first."""
+        worst_first = sorted(self.checks, key=lambda check: list(Verdict).index(check.verdict), reverse=True)
+        return list(dict.fromkeys(check.next_command for check in worst_first if check.next_command))
+
     def with_checks(self, *checks: CheckResult) -> Self:
         """The same result with further checks."""
         return self.model_copy(update={"checks": self.checks + checks})

@@ -1,6 +1,8 @@
 """What tests of ended runs share: something to end, and the look at what is left of it."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,21 @@ import psycopg
 from tasks.base.run import SUBJECT
 
 END_SECONDS = 10
+
+
+@contextmanager
+def nightshift(log: Path, temporary: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`nightshift ARGUMENTS` at work, as a person types it, with no Prefect server; killed when the block is left."""
+    temporary.mkdir(exist_ok=True)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    command = [sys.executable, "-m", "deployments.cli", *arguments]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**environment, "TMPDIR": str(temporary)})
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
 
 @contextmanager

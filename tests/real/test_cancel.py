@@ -1,11 +1,7 @@
 """Runs that are stopped by a signal: they end within ten seconds, take all that they began with them, and say so."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
 
 import pytest
 
@@ -14,27 +10,11 @@ from tasks.base.errors import NightshiftError
 from tasks.base.words import Verdict
 from tasks.repository import catalog
 from tasks.repository.local import LocalStore
-from tests.real.ending import END_SECONDS, dump_held, own_processes, own_sessions, wait_until
-
-
-@contextmanager
-def nightshift(log, temporary, *arguments):
-    """`nightshift ARGUMENTS` at work, as a person types it."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-    environment["TMPDIR"] = str(temporary)
-    command = [sys.executable, "-m", "deployments.cli", *arguments]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+from tests.real.ending import END_SECONDS, dump_held, nightshift, own_processes, own_sessions, wait_until
 
 
 def test_a_second_backup_is_refused_by_the_name_of_the_first_which_ends_at_once_on_sigterm(system, shop, tmp_path):
     log, temporary = tmp_path / "log", tmp_path / "temporary"
-    temporary.mkdir()
     with dump_held(shop), nightshift(log, temporary, "run", "database_backup", "system=acme") as first:
         wait_until(lambda: first.poll() is not None or "pg_dump" in own_processes(), 250)
         assert first.poll() is None, log.read_text()

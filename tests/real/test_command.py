@@ -40,15 +40,17 @@ def test_check_says_what_is_there(nightshift):
     assert "PostgreSQL 18" in checked.stdout
 
 
-def test_a_reader_that_has_seen_enough_gets_no_traceback(system):
-    reading, writing = os.pipe()
+@pytest.mark.parametrize("to", ["a reader that has seen enough", "a full disk"])
+def test_output_that_goes_nowhere_ends_without_a_traceback(system, to):
+    reading, writing = os.pipe() if to.startswith("a reader") else (os.dup(0), os.open("/dev/full", os.O_WRONLY))
     os.close(reading)
     told = subprocess.run(
         [sys.executable, "-m", "deployments.cli", "backups", "acme"], stdout=writing, stderr=subprocess.PIPE,
         text=True, timeout=250, check=False,
     )  # fmt: skip
     os.close(writing)
-    assert (told.returncode, told.stderr) == (1, "")
+    said = "nightshift: the disk that the output goes to is full; what was done is in the reports, free some\n"
+    assert (told.returncode, told.stderr) == (1, said if to == "a full disk" else "")
 
 
 @pytest.mark.parametrize(

@@ -173,12 +173,7 @@ FAULTS = {
         r"restore: psql ended with exit code 3: psql:<stdin>:\d+: ERROR: syntax error at or near \"TABEL\"",
     ),
     "no dump": ("plain.sql", lambda _: b"pg_dump: error: no password\n", "shop.dump", r"syntax error at or near"),
-    "a program that wrote nothing into gzip": (
-        "plain.sql",
-        lambda _: gzip.compress(b""),
-        "a.sql.gz",
-        r"a.sql.gz is empty",
-    ),
+    "nothing in gzip": ("plain.sql", lambda _: gzip.compress(b""), "a.sql.gz", r"a.sql.gz is empty"),
     "a tar of other files": ("plain.sql", tar_of, "a.tar", r"not one of pg_dump -Ft: unpack it"),
     "UTF-16": ("plain.sql", lambda data: data.decode().encode("utf-16"), "a.sql", r"it may be UTF-16, as PowerShell"),
     "empty": ("plain.sql", lambda _: b"", "shop.sql", r"read: shop.sql is empty; look whether the job"),

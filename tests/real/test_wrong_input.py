@@ -291,9 +291,7 @@ def test_the_command_ends_with_one_sentence_and_exit_code_1(acme, guarded, monke
         ("ALTER ROLE guarded SET session_preload_libraries = 'nowhere'", r"could not access file .*; take the missing"),
     ],
 )
-def test_a_role_that_the_server_lets_not_in_is_told_by_what_mends_it(
-    acme, guarded, shop, monkeypatch, change, sentence
-):
+def test_a_role_that_may_not_enter_is_told_by_what_mends_it(acme, guarded, shop, monkeypatch, change, sentence):
     monkeypatch.setenv("PGPASSWORD", "planted-guarded")
     with psycopg.connect(shop, autocommit=True) as connection:
         connection.execute(change)

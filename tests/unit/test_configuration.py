@@ -42,6 +42,9 @@ def test_every_schedule_names_a_flow_that_takes_its_parameters(name):
         ({"databases": [{"name": "shop", "dsn": "host=db password=planted-1"}]}, "must hold no password"),
         ({"databases": [{"name": "shop", "dsn": "service=a", "password": "planted-1"}]}, "write a reference"),
         ({"repository": {"url": "ftp://x"}}, "write file:///absolute/path or s3://bucket/prefix"),
+        ({"repository": {"url": "file:///"}}, "write file:///absolute/path or s3://bucket/prefix"),
+        ({"repository": {"url": "file:///a%00b"}}, "write file:///absolute/path or s3://bucket/prefix"),
+        ({"repository": {"url": "s3:///x"}}, "write file:///absolute/path or s3://bucket/prefix"),
         ({"schedules": [{"flow": "database_backup", "slug": "x", "cron": "0 0 2 * * *"}]}, "has 6 fields"),
         ({"schedules": [{"flow": "database_backup", "slug": "x", "cron": "0 2 1 * 1"}]}, "cron takes that as OR"),
         ({"name": "other"}, "file and name must agree"),
@@ -71,9 +74,11 @@ def test_the_only_database_that_is_wrong_is_not_said_to_be_missing(tmp_path):
         ("repository: {url: file:///b}\n", r"the key 'repository' stands twice, in line \d+, column 1;"),
         ("backup: {recipients: [a], recipients: [planted-1]}\n", "the key 'recipients' stands twice"),
         ("backup: " + "[" * 5000, "nested too deep"),
+        ("restore_test: {deadline_seconds: .inf}\n", r"'\.inf' is no number to reckon with, in line \d+, column 34;"),
+        ("backup: {deadline_seconds: .NaN}\n", r"'\.NaN' is no number"),
     ],
 )
-def test_a_key_that_stands_twice_is_refused_and_the_former_one_not_forgotten(tmp_path, more, sentence):
+def test_yaml_that_says_less_than_it_seems_is_refused(tmp_path, more, sentence):
     path = tmp_path / "acme.yaml"
     path.write_text(yaml.safe_dump(VALID) + more)
     with pytest.raises(ConfigurationError, match=sentence) as refused:

@@ -152,6 +152,7 @@ def _name(server: TargetServer, into: str) -> Found:
 def _locale(manifest: Manifest, server: TargetServer) -> Found:
     said = " ".join(dict.fromkeys([manifest.encoding, manifest.collate, manifest.ctype, manifest.locale])).strip()
     values = {
+        "encoding": manifest.encoding,
         "provider": manifest.locale_provider,
         "collate": manifest.collate,
         "ctype": manifest.ctype,

@@ -37,7 +37,8 @@ _OPTIONS = {
     "autovacuum": "off",
     "archive_mode": "off",
     "max_logical_replication_workers": "0",
-    "shared_buffers": "256MB",
+    # All is written once and read once or twice: more would cost the time to touch new memory, and help nobody.
+    "shared_buffers": "64MB",
     "maintenance_work_mem": "256MB",
     "max_locks_per_transaction": "256",
     "jit": "off",

@@ -14,6 +14,7 @@ from psycopg import Connection
 
 from tasks.base.backup import RestoreTestPolicy
 from tasks.base.errors import NightshiftError, RefusedError
+from tasks.base.units import human
 
 _WATCH_SECONDS = 2.0
 
@@ -39,8 +40,8 @@ def check_disk(folder: Path, policy: RestoreTestPolicy, needed_bytes: int, work:
     budget = min(free, policy.disk_budget_bytes or free)
     if needed_bytes > budget:
         raise RefusedError(
-            f"{work} needs about {exactly(needed_bytes)} below {folder}, {exactly(free)} are free and "
-            f"the budget is {exactly(budget)}; free some, or set restore_test.folder or restore_test.disk_budget_bytes"
+            f"{work} needs about {_exactly(needed_bytes)} below {folder}, {_exactly(free)} are free and "
+            f"the budget is {_exactly(budget)}; free some, or set restore_test.folder or restore_test.disk_budget_bytes"
         )
 
 
@@ -69,11 +70,6 @@ def watching_size(
         watcher.join()
 
 
-def exactly(size_bytes: int) -> str:
+def _exactly(size_bytes: int) -> str:
     """The size in bytes, and as people say it."""
-    size, unit = float(size_bytes), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size < 1024 or unit == "TiB":
-            break
-        size /= 1024
-    return f"{size_bytes} bytes ({size:.1f} {unit})" if unit != "B" else f"{size_bytes} bytes"
+    return f"{size_bytes} bytes ({human(size_bytes, 'bytes')})"

@@ -2,10 +2,6 @@
 
 import csv
 import io
-import os
-import subprocess
-import sys
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -49,22 +45,6 @@ def refused(match, **parameters):
     with pytest.raises(NightshiftError, match=match) as error:
         database_restore("acme", **{"into": "restored", "dry_run": False, **parameters})
     return str(error.value)
-
-
-@contextmanager
-def nightshift(log, temporary, *arguments):
-    """`nightshift ARGUMENTS` at work, as a person types it, with no Prefect server."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-    temporary.mkdir(exist_ok=True)
-    environment["TMPDIR"] = str(temporary)
-    command = [sys.executable, "-m", "deployments.cli", *arguments]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
 
 
 def pg_restore_that(does, folder):

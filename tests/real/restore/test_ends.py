@@ -21,8 +21,8 @@ from tasks.postgres.restore.beside import Request, restore_beside
 from tasks.repository.opening import open_store
 from tests.real.canary import of_prefect, planted, process_list_watched, spellings
 from tests.real.conftest import change_system
-from tests.real.ending import END_SECONDS, own_processes, own_sessions, wait_until
-from tests.real.restore.beside import databases, nightshift, pg_restore_that, refused
+from tests.real.ending import END_SECONDS, nightshift, own_processes, own_sessions, wait_until
+from tests.real.restore.beside import databases, pg_restore_that, refused
 
 
 @pytest.mark.parametrize("step", ["hash and decrypt", "database", "settings", "statistics", "fingerprint", "name"])
@@ -100,6 +100,8 @@ def test_the_command_restores_with_a_password_that_nobody_sees(postgres, guarded
         connection.execute(sql.SQL("ALTER ROLE guarded PASSWORD {}").format(secret))
     change_system(databases=[{"name": "shop", "dsn": guarded, "password": "env:ACME_GUARDED"}])
     database_restore("acme", into="restored")
+    # Long enough to be seen: the process list is only looked at from time to time.
+    pg_restore_that("sleep 1", tmp_path / "slow")
     log, words = tmp_path / "log", ("restore", "acme", "shop", "--into", "restored", "--apply")
     with process_list_watched() as seen, nightshift(log, tmp_path / "temporary", *words) as process:
         wait_until(lambda: process.poll() is not None)
