@@ -33,23 +33,9 @@ def check_system(system: System) -> list[CheckResult]:
 
 def _schedules(system: System) -> Answer:
     # Prefect takes seconds to import, and only this question needs it.
-    from prefect.client.schemas.schedules import CronSchedule  # noqa: PLC0415
+    from deployments.flow_runner import wrong_schedules  # noqa: PLC0415
 
-    from deployments.flow_runner import check_parameters  # noqa: PLC0415
-
-    wrong = []
-    for schedule in system.schedules:
-        place = f"{schedule.flow} {schedule.slug}"
-        try:
-            check_parameters(schedule.flow, {"system": system.name, **schedule.parameters})
-            if schedule.cron:
-                CronSchedule(cron=schedule.cron, timezone=schedule.timezone or system.timezone)
-        except NightshiftError as error:
-            wrong.append(fail(system.name, "schedules", f"{place}: {error}"))
-        except ValueError:
-            wrong.append(
-                fail(system.name, "schedules", f"{place}: '{schedule.cron}' is no cron; write such as '0 2 * * *'")
-            )
+    wrong = [fail(system.name, "schedules", sentence) for sentence in wrong_schedules(system)]
     return wrong or "flows, parameters and times are valid"
 
 

@@ -1,16 +1,18 @@
-"""Running a flow in this process. Imported only after the Prefect settings of that run are in place."""
+"""Flows by name: what they take, and one run here. Imported only after that run's Prefect settings are in place."""
 
 import logging
 from pathlib import Path
 from typing import Any
 
 from prefect.client.schemas.objects import State
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ParameterTypeError, SignatureMismatchError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import get_state_result
 
-from tasks.base.errors import ConfigurationError
+from tasks.base.errors import ConfigurationError, NightshiftError
+from tasks.base.system import System
 from tasks.base.words import FlowResult
 
 FLOWS = Path(__file__).resolve().parents[1] / "flows"
@@ -36,6 +38,22 @@ def check_parameters(name: str, parameters: dict[str, object]) -> Any:
     except (ParameterTypeError, SignatureMismatchError, TypeError) as error:
         raise ConfigurationError(f"{name} does not take these parameters: {' '.join(str(error).split())}") from None
     return flow
+
+
+def wrong_schedules(system: System) -> list[str]:
+    """What is wrong with the flows, parameters and times of a system's schedules, a sentence each."""
+    wrong = []
+    for schedule in system.schedules:
+        place = f"{schedule.flow} {schedule.slug}"
+        try:
+            check_parameters(schedule.flow, {"system": system.name, **schedule.parameters})
+            if schedule.cron:
+                CronSchedule(cron=schedule.cron, timezone=schedule.timezone or system.timezone)
+        except NightshiftError as error:
+            wrong.append(f"{place}: {error}")
+        except ValueError:
+            wrong.append(f"{place}: '{schedule.cron}' is no cron; write such as '0 2 * * *'")
+    return wrong
 
 
 def run_here(flow: Any, parameters: dict[str, object]) -> FlowResult:

@@ -19,6 +19,7 @@ from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessWorker
 
 from deployments.automations import apply_automations
+from deployments.flow_runner import wrong_schedules
 from deployments.prefect_yaml import OWN_TAG, ROOT, deployment_entries, system_tag
 from tasks.base.errors import ConfigurationError, UnreachableError
 from tasks.base.system import System
@@ -31,8 +32,10 @@ def deploy(system: System, directory: Path = ROOT) -> list[CheckResult]:
     What is as it should be is not touched, because an update throws away the runs that are scheduled already.
     An operator's pause of a schedule or a deployment is kept. Deployments and schedules that left the file are
     removed. `directory` is where the project lies on the machines that run it.
-    Raises ConfigurationError (no server configured), UnreachableError.
+    Raises ConfigurationError (no server configured, a schedule that cannot run), UnreachableError.
     """
+    if wrong := wrong_schedules(system):
+        raise ConfigurationError(f"schedules of '{system.name}': {'; '.join(wrong)}")
     with _server() as client:
         done = [_pool(client, system.work_pool)]
         done += [_result("automation", *what) for what in apply_automations(client, system)]

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from tasks.base.words import Frozen
+from tasks.base.words import Frozen, Zone
 
 _SLUG = r"^[a-z0-9][a-z0-9-]{0,40}$"
 _PROCEDURE = re.compile(r"^[A-Z]{2}-\d{3}$")
@@ -17,7 +17,7 @@ class Schedule(Frozen):
     flow: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of a file in flows/, e.g. database_backup")
     slug: str = Field(pattern=_SLUG, description="The cadence in a word, e.g. nightly; names the deployment")
     cron: str | None = Field(default=None, description="Five-field cron; none: the deployment is started by hand")
-    timezone: str | None = Field(default=None, description="IANA zone of the cron; default: the system's")
+    timezone: Zone | None = Field(default=None, description="IANA zone of the cron; default: the system's")
     parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the flow, `system` is added")
     procedures: tuple[str, ...] = Field(default=(), description="Ids of the runbook's procedures that this fulfils")
 

@@ -129,3 +129,20 @@ def test_without_a_server_it_says_what_to_start(write, hook):
         pytest.raises(UnreachableError, match="no Prefect server answers at"),
     ):
         deploy(write())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"cron": "61 2 * * *"}, "database_backup nightly: '61 2 * * *' is no cron; write such as '0 2 * * *'"),
+        ({"flow": "database_backups"}, "database_backups nightly: unknown flow 'database_backups'; known are: "),
+        ({"parameters": {"pick": "newest"}}, "database_backup nightly: database_backup does not take these parameters"),
+    ],
+)
+def test_a_schedule_that_cannot_run_is_refused_before_anything_is_deployed(client, hook, write, change, sentence):
+    before = client.read_deployments()
+    system = write(schedules=[SYSTEM["schedules"][1] | {"slug": "yearly"}, SYSTEM["schedules"][0] | change])
+    with pytest.raises(ConfigurationError) as refused:
+        deploy(system)
+    assert sentence in str(refused.value)
+    assert client.read_deployments() == before

@@ -47,6 +47,10 @@ def test_every_schedule_names_a_flow_that_takes_its_parameters(name):
         ({"repository": {"url": "s3:///x"}}, "write file:///absolute/path or s3://bucket/prefix"),
         ({"schedules": [{"flow": "database_backup", "slug": "x", "cron": "0 0 2 * * *"}]}, "has 6 fields"),
         ({"schedules": [{"flow": "database_backup", "slug": "x", "cron": "0 2 1 * 1"}]}, "cron takes that as OR"),
+        (
+            {"schedules": [{"flow": "x", "slug": "x", "timezone": "Mars"}]},
+            "schedules.0.timezone: 'Mars' is no time zone",
+        ),
         ({"name": "other"}, "file and name must agree"),
     ],
 )
