@@ -7,6 +7,7 @@ TERM then KILL to the whole process group, secrets masked. Sources of the traps:
 import contextlib
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ _NOWHERE = Path(os.devnull)
 _FIRST_POLL_SECONDS, _POLL_SECONDS = 0.001, 0.02
 _OWN_END_SECONDS = 0.5
 _QUOTED_LINES, _QUOTED_CHARACTERS = 5, 1000
+_ERROR = re.compile(r"\b(error|fatal|panic): ", re.IGNORECASE)
 Stream = IO[bytes] | int | None
 
 
@@ -253,5 +255,9 @@ def _environment(program: Program) -> dict[str, str]:
 
 
 def _last_lines(text: str, count: int = _QUOTED_LINES) -> str:
+    """The end of what a program said; where that is nothing but the statement that failed, from its error on."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [number for number, line in enumerate(lines) if _ERROR.search(line)]
+    if errors and errors[-1] < len(lines) - count:
+        return " / ".join(lines[errors[-1] :][:count])[:_QUOTED_CHARACTERS]
     return " / ".join(lines[-count:])[-_QUOTED_CHARACTERS:] or "it said nothing"

@@ -107,6 +107,14 @@ def test_a_program_killed_by_the_system_is_told_as_such():
         run(shell("kill -KILL $$"))
 
 
+def test_of_a_long_statement_that_failed_its_error_is_quoted():
+    said = "".join(f"line {number}\\n" for number in range(9))
+    with pytest.raises(
+        ToolFailedError, match=r"exit code 1: x: error: no such thing / Command was: a / line 0 / line 1"
+    ):
+        run(shell(f"printf 'x: warning: old\\nx: error: no such thing\\nCommand was: a\\n{said}' >&2; exit 1"))
+
+
 def test_a_flood_of_stderr_blocks_nobody_and_only_its_end_is_kept():
     script = "import sys\nfor _ in range(1600): sys.stderr.write('x' * 65535 + '\\n')\nsys.stderr.write('the end')"
     before = psutil.Process().memory_info().rss

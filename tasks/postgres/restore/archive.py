@@ -6,7 +6,7 @@ import psycopg
 from psycopg import Connection
 
 from tasks.base.errors import ToolFailedError
-from tasks.base.programs import output_of, run
+from tasks.base.programs import Program, output_of, run
 from tasks.postgres.restore.ladder import Ladder
 from tasks.postgres.restore.sandbox import Sandbox
 
@@ -16,6 +16,12 @@ _TABLESPACE = re.compile(rf' TABLESPACE = (?:"(?:[^"]|"")*"|{_VALUE})')
 _STATEMENT = re.compile(r'^CREATE DATABASE ("(?:[^"]|"")*"|[^\s;]+)(?: .*)?;$', re.MULTILINE)
 _ENTRY = re.compile(r"^\d+; \d+ \d+ (?:DATABASE|DATABASE PROPERTIES|(?:ACL|COMMENT|SECURITY LABEL) - DATABASE) ")
 _PROBE = "nightshift_probe"
+# Since its releases of November 2026 (15.20) a server keeps an option pg_attver at columns, which only pg_dump of these
+# releases leaves out.
+_COLUMN_VERSIONS = (
+    "; the pg_dump that made this backup is older than its server, which keeps such versions of columns: update the "
+    "client programs to the server's release, see backup.binaries, and take another backup"
+)
 LISTING_BYTES = 256 * 1024 * 1024
 PLAIN_DATABASE = "nightshift_dump"
 # How the contents of an archive are restored: the first error ends it, and all lies in the default tablespace.
@@ -112,4 +118,14 @@ def restore_archive(
         ladder.rung("restore", until=75) as rung,
         box.growing(dbname, lambda size_bytes: rung.done(size_bytes / max(1, expected_bytes))),
     ):
-        run(box.program("pg_restore", *options, f"--dbname={box.server.dsn(dbname)}", archive))
+        run_restore(box.program("pg_restore", *options, f"--dbname={box.server.dsn(dbname)}", archive))
+
+
+def run_restore(program: Program) -> None:
+    """Run pg_restore. Raises ToolFailedError, with what to do where the backup's own pg_dump is the reason."""
+    try:
+        run(program)
+    except ToolFailedError as error:
+        if '"pg_attver"' not in str(error):
+            raise
+        raise ToolFailedError(f"{error}{_COLUMN_VERSIONS}") from None

@@ -13,7 +13,7 @@ from psycopg import Connection
 from tasks.base import stopping
 from tasks.base.backup import FingerprintMode
 from tasks.base.errors import CorruptError, RefusedError, ToolFailedError
-from tasks.base.programs import Program, output_of, run
+from tasks.base.programs import Program, output_of
 from tasks.base.run import run_context
 from tasks.base.system import System
 from tasks.base.words import Verdict
@@ -23,7 +23,7 @@ from tasks.postgres.fingerprint.collect import collect
 from tasks.postgres.fingerprint.definitions import has_passwords
 from tasks.postgres.fingerprint.models import Fingerprint
 from tasks.postgres.names import quoted
-from tasks.postgres.restore.archive import CONTENTS, LISTING_BYTES, database_entries, without_tablespace
+from tasks.postgres.restore.archive import CONTENTS, LISTING_BYTES, database_entries, run_restore, without_tablespace
 from tasks.postgres.restore.differences import differences
 from tasks.postgres.restore.ladder import NOT_COMPARED, Ladder
 from tasks.postgres.restore.positions import add_positions
@@ -162,7 +162,7 @@ class Copy:
             ),
             client_programs(server.database, self._binaries, ()),
         ):
-            run(self._program("pg_restore", *options, str(self._archive)))
+            run_restore(self._program("pg_restore", *options, str(self._archive)))
         self._archive.unlink()
 
     def _opened(self) -> Connection[tuple[object, ...]]:

@@ -1,7 +1,9 @@
--- Columns without their place: a child of an inheritance may come back with another order.
+-- Columns without their place: a child of an inheritance may come back with another order. The option pg_attver is no
+-- one's: since its releases of November 2026 (15.20) a server keeps there when a table's columns were last defined.
 SELECT 'column', pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname),
        pg_catalog.concat_ws(' ', pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
-         a.attstorage, a.attcompression, nullif(a.attstattarget, -1), a.attoptions,
+         a.attstorage, a.attcompression, nullif(a.attstattarget, -1),
+         (SELECT pg_catalog.array_agg(o) FROM pg_catalog.unnest(a.attoptions) o WHERE o NOT LIKE 'pg\_attver=%'),
          (SELECT pg_catalog.string_agg(o, ',' ORDER BY o) FROM pg_catalog.unnest(a.attfdwoptions) o),
          CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::pg_catalog.regcollation END)
 FROM pg_catalog.pg_attribute a
