@@ -12,6 +12,7 @@ from tasks.base.words import CheckResult, Verdict
 from tasks.postgres.backup.logical import back_up
 from tasks.postgres.backup.report import BackupResult, size_check
 from tasks.postgres.clock_skew import check_clock
+from tasks.postgres.column_versions import check_clients
 from tasks.repository.disk import check_disk
 from tasks.repository.manifest import Manifest
 
@@ -40,9 +41,11 @@ def back_up_database(run: _support.Run, database: Database) -> Manifest:
 
 
 def surroundings(run: _support.Run, made: tuple[Manifest, ...]) -> tuple[CheckResult, ...]:
-    """A WARN for what will spoil the next backups: a server's clock that is off (ages go by it), a disk nearly full."""
+    """A WARN for what spoils backups: a clock that is off (ages go by it), too old a pg_dump, a disk nearly full."""
     limits = run.system.thresholds
-    checks = [check_clock(find_database(run.system, manifest.database), limits.clock_skew_seconds) for manifest in made]
+    databases = [find_database(run.system, manifest.database) for manifest in made]
+    checks = [check_clock(database, limits.clock_skew_seconds) for database in databases]
+    checks += [check_clients(database, run.system.backup) for database in databases]
     checks += check_disk(run.store, limits.disk_free_share, sum(manifest.stored_bytes for manifest in made))
     return tuple(check for check in checks if check.verdict is not Verdict.OK)
 

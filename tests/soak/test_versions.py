@@ -136,7 +136,9 @@ def test_an_older_server_is_dumped_by_a_newer_client_and_restored_by_it(source):
     change_system(backup={"binaries": str(newer)}, restore_test={"binaries": str(newer)})
     if keeps_column_versions(source) and b"pg_attver" not in (newer / "pg_dump").read_bytes():
         # No newer client there is can do it; that is found, and said with what mends it.
-        assert database_backup("acme").verdict is Verdict.OK
+        made = database_backup("acme")
+        assert made.verdict is Verdict.WARN
+        assert re.search(r"\(PostgreSQL\) 18\S+ is older than the server and .*; update the client", made.headline)
         with pytest.raises(NightshiftError, match=r'parameter "pg_attver" .*update the client programs to the server'):
             restore_test("acme")
         return
