@@ -29,7 +29,7 @@ class BackupResult(FlowResult):
     backups: tuple[Manifest, ...] = ()
 
     def csv_rows(self) -> list[dict[str, object]]:
-        """One row per database, a failed one without sizes; a clock that is off or a full disk has a row of its own."""
+        """One row per database, a failed one without sizes; what spoils backups has a row of its own."""
         made = {manifest.database: manifest for manifest in self.backups}
         return [_row(check, made.get(check.target) if check.name == "backup" else None) for check in self.checks]
 
